@@ -1,0 +1,147 @@
+"""The error family: one root, and every error carries its evidence as attributes.
+
+Three branches, by who can do something about it:
+
+- `WaitError`: the wait is over and the goal was not reached. `.result` says all that was seen.
+- `SourceError`: the service answered something other than a state, or nothing. The poller lives
+  through most of these; `AccessDenied` and `InvalidRequest` end the waits that they concern.
+- `TableError` and `ConfigurationError`: the program is wrong; nothing has been called yet.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from greenroom._results import WaitResult
+
+
+class GreenroomError(Exception):
+    """Root of every error that greenroom raises on purpose."""
+
+
+class ConfigurationError(GreenroomError, ValueError):
+    """Something needed before the first call is missing or wrong; the message shows the fix."""
+
+
+class TableError(GreenroomError, ValueError):
+    """A transition table contradicts itself, or was asked about a state it does not have."""
+
+
+class PollerClosed(GreenroomError):
+    """The poller was closed, or never entered, while something waited on it."""
+
+
+class WaitError(GreenroomError):
+    """A wait ended without reaching its goal.
+
+    Attributes:
+        result: The `WaitResult`: verdict, last state, reason, history, and the whole resource.
+    """
+
+    def __init__(self, message: str, result: WaitResult) -> None:
+        super().__init__(message)
+        self.result = result
+
+    def __reduce__(self) -> tuple[type[WaitError], tuple[str, WaitResult]]:
+        return type(self), (str(self), self.result)
+
+
+class WaitTimeout(WaitError, TimeoutError):
+    """The deadline came while the goal could still have been reached."""
+
+
+class WaitFailed(WaitError):
+    """The session entered a state that the kind calls a failure of this goal."""
+
+
+class GoalUnreachable(WaitError):
+    """The service will never lead from the session's state to the goal by itself."""
+
+
+class SessionMissing(WaitError):
+    """The service, asked for this id alone, does not know it."""
+
+
+class WaitsFailed(WaitError):
+    """Some members of a `wait_all` did not reach the goal.
+
+    Attributes:
+        result: The first unsuccessful result, in the order the ids were given.
+        results: Every unsuccessful result by id, in the same order.
+    """
+
+    def __init__(self, message: str, results: Mapping[str, WaitResult]) -> None:
+        super().__init__(message, next(iter(results.values())))
+        self.results = results
+
+    def __reduce__(self) -> tuple[type[WaitsFailed], tuple[str, Mapping[str, WaitResult]]]:  # type: ignore[override]  # the two constructors differ
+        return type(self), (str(self), self.results)
+
+
+class SourceError(GreenroomError):
+    """A call did not bring states.
+
+    Attributes:
+        ids: The ids that the service names as the cause; empty where it names none.
+        code: The service's own error code, such as `ValidationException`, or None.
+        operation: The operation that was called, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        ids: Iterable[str] = (),
+        code: str | None = None,
+        operation: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.ids = tuple(ids)
+        self.code = code
+        self.operation = operation
+
+
+class AccessDenied(SourceError):
+    """The caller may not ask. Ends the waits of every id in the call at once."""
+
+
+class InvalidRequest(SourceError):
+    """The service refuses the request as malformed. Ends the waits of the ids it is about."""
+
+
+class NotFound(SourceError):
+    """The one thing asked for does not exist. Sources turn it into an absent id."""
+
+
+class Conflict(SourceError):
+    """The action does not fit the present state of the thing."""
+
+
+class QuotaExceeded(SourceError):
+    """The account holds as much of this as it may; something has to end first."""
+
+
+class Throttled(SourceError):
+    """The service asks us to slow down.
+
+    Attributes:
+        retry_after: Seconds the service asks us to stay away, or None where it does not say.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        code: str | None = None,
+        operation: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code, operation=operation)
+        self.retry_after = retry_after
+
+
+class Unavailable(SourceError):
+    """No usable answer: no connection, a server error, an HTML page, or a garbage 200."""
