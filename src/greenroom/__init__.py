@@ -1,0 +1,84 @@
+"""Wait for hundreds of remote sessions at once, at a fraction of the API calls.
+
+One poller reads many sessions in few calls under one shared rate limit, and a transition table says
+for each state what it means for each who waits: success, failure, not yet, or never.
+
+    async with greenroom.Poller(source, limiter=greenroom.RateLimiter(10, burst=20)) as poller:
+        results = await poller.wait_all(ids, until="READY", timeout=1800)
+
+The promises: one shared budget, never exceeded; a wait ends by a verdict, a refusal or its
+deadline, never by a throttled call or an outage; each transition is told once and in order;
+cancelling a wait leaves nothing behind.
+"""
+
+from greenroom._callbacks import Callback, Trigger
+from greenroom._errors import (
+    AccessDenied,
+    ConfigurationError,
+    Conflict,
+    GoalUnreachable,
+    GreenroomError,
+    InvalidRequest,
+    NotFound,
+    PollerClosed,
+    QuotaExceeded,
+    SessionMissing,
+    SourceError,
+    TableError,
+    Throttled,
+    Unavailable,
+    WaitError,
+    WaitFailed,
+    WaitsFailed,
+    WaitTimeout,
+)
+from greenroom._limiter import Limiter, LimiterStatistics, RateLimiter
+from greenroom._poller import Poller, PollerStatistics, wait
+from greenroom._reader import PagedSource, Source
+from greenroom._results import Transition, WaitResult, WaitResults
+from greenroom._schedule import Backoff, Every, Schedule
+from greenroom._states import ANY_STATE, Observation, TransitionTable, Verdict
+from greenroom._waiting import AsCompleted, Watch
+
+__all__ = [
+    "ANY_STATE",
+    "AccessDenied",
+    "AsCompleted",
+    "Backoff",
+    "Callback",
+    "ConfigurationError",
+    "Conflict",
+    "Every",
+    "GoalUnreachable",
+    "GreenroomError",
+    "InvalidRequest",
+    "Limiter",
+    "LimiterStatistics",
+    "NotFound",
+    "Observation",
+    "PagedSource",
+    "Poller",
+    "PollerClosed",
+    "PollerStatistics",
+    "QuotaExceeded",
+    "RateLimiter",
+    "Schedule",
+    "SessionMissing",
+    "Source",
+    "SourceError",
+    "TableError",
+    "Throttled",
+    "Transition",
+    "TransitionTable",
+    "Trigger",
+    "Unavailable",
+    "Verdict",
+    "WaitError",
+    "WaitFailed",
+    "WaitResult",
+    "WaitResults",
+    "WaitTimeout",
+    "WaitsFailed",
+    "Watch",
+    "wait",
+]

@@ -210,7 +210,7 @@ class TransitionTable:
 
     @cached_property
     def _reach(self) -> Mapping[str, Goal]:
-        """For every state, the states that the service may lead to from it, in any number of moves."""
+        """For every state, where the service may lead from it in any number of moves."""
         reach: dict[str, Goal] = {}
         for start in self.moves:
             seen: set[str] = set()

@@ -1,0 +1,79 @@
+"""What a number or a list of ids must be before anything is called: one place, one wording."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from greenroom._errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def seconds(name: str, value: float, *, zero: bool = True) -> float:
+    """Return `value` as a finite number of seconds, not negative.
+
+    Raises:
+        ConfigurationError: It is negative, NaN, infinite, no number, or zero where `zero` is False.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ConfigurationError(f"{name}={value!r} is not a number of seconds, such as {name}=30")
+    if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
+        least = "0 or more" if zero else "more than 0"
+        raise ConfigurationError(f"{name}={value!r} must be {least} finite seconds, as {name}=30")
+    return float(value)
+
+
+def timeout(value: float | None) -> float:
+    """Return the seconds that a wait may last; infinity for None.
+
+    Raises:
+        ConfigurationError: It is negative, NaN, infinite or no number.
+    """
+    if value is None:
+        return math.inf
+    if value == math.inf:
+        raise ConfigurationError("timeout=inf: say timeout=None to wait without a deadline")
+    return seconds("timeout", value)
+
+
+def rate(name: str, value: float) -> float:
+    """Return `value` as a finite number of calls per second, above zero.
+
+    Raises:
+        ConfigurationError: It is zero, negative, NaN, infinite or no number.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ConfigurationError(f"{name}={value!r} is not a number of calls per second")
+    if not math.isfinite(value) or value <= 0:
+        raise ConfigurationError(f"{name}={value!r} must be more than 0 calls per second")
+    return float(value)
+
+
+def count(name: str, value: int) -> int:
+    """Return `value` as a whole number of at least one.
+
+    Raises:
+        ConfigurationError: It is anything else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{name}={value!r} must be a whole number of at least 1")
+    return value
+
+
+def unique_ids(ids: Iterable[str]) -> tuple[str, ...]:
+    """Return the ids in their order, each once.
+
+    Raises:
+        ConfigurationError: There are none, one is empty or no string, or `ids` is itself a string.
+    """
+    if isinstance(ids, str):
+        raise ConfigurationError(f"ids={ids!r} is one string; pass a list, as [{ids!r}]")
+    unique = tuple(dict.fromkeys(ids))
+    if not unique:
+        raise ConfigurationError("ids is empty: there is nothing to wait for")
+    for session_id in unique:
+        if not isinstance(session_id, str) or not session_id.strip():
+            raise ConfigurationError(f"{session_id!r} is not a session id: ids are non-empty text")
+    return unique

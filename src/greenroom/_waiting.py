@@ -1,0 +1,201 @@
+"""Those who wait: one wait, a group of waits under one deadline, and a watch.
+
+A group runs in the task of whoever waits, so cancelling that task is all it takes to leave, and no
+task exists per session. The engine settles waits one by one; the group wakes, collects, and minds
+the deadline. When the deadline comes, the engine is asked for **one last look** at what is still
+pending, so that nobody is told *timeout* about a session that had just become ready.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Protocol, Self
+
+import anyio
+
+from greenroom._results import Transition, WaitResult, WaitResults
+from greenroom._states import Goal, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from greenroom._errors import GreenroomError
+
+LAST_LOOK = 2.0
+"""Seconds past the deadline in which the answer to the last look must arrive."""
+
+
+class Wait:
+    """One id, one goal, one outcome.
+
+    Attributes:
+        id: The session.
+        goal: The states waited for.
+        since: When the wait began, on the loop's clock.
+        reads_before: Answers about the session that came before.
+        history_from: Where in the session's history this wait's own begins.
+        final_at: When its last look was asked for; infinity before the deadline.
+        group: Whom to tell of the outcome.
+    """
+
+    __slots__ = ("final_at", "goal", "group", "history_from", "id", "reads_before", "since")
+
+    def __init__(self, session_id: str, goal: Goal, since: float, group: Group) -> None:
+        self.id = session_id
+        self.goal = goal
+        self.since = since
+        self.group = group
+        self.reads_before = 0
+        self.history_from = 0
+        self.final_at = math.inf
+
+
+class Engine(Protocol):
+    """What a group asks of the poller."""
+
+    def join(self, wait: Wait) -> None:
+        """Begin to poll for this wait."""
+        ...
+
+    def leave(self, wait: Wait) -> None:
+        """Stop polling for this wait; it has no outcome."""
+        ...
+
+    def look_last(self, waits: Iterable[Wait]) -> None:
+        """Read these once more; what is then still pending has timed out."""
+        ...
+
+    def settle(self, wait: Wait, verdict: Verdict) -> None:
+        """End this wait now."""
+        ...
+
+
+class Group:
+    """Waits that share a goal, a start and a deadline.
+
+    Args:
+        engine: Who polls.
+        ids: The sessions, each once.
+        goal: The states waited for.
+        now: The present, on the loop's clock.
+        timeout: Seconds until the deadline; infinity for none.
+    """
+
+    def __init__(
+        self, engine: Engine, ids: Iterable[str], goal: Goal, now: float, timeout: float
+    ) -> None:
+        self._engine = engine
+        self._ids = tuple(ids)
+        self._deadline = now + timeout
+        self._final = False
+        self._pending = {session_id: Wait(session_id, goal, now, self) for session_id in self._ids}
+        self._fresh: deque[WaitResult] = deque()
+        self._changed = anyio.Event()
+        for wait in self._pending.values():
+            engine.join(wait)
+
+    def settled(self, wait: Wait, result: WaitResult) -> None:
+        """Take in an outcome. The engine calls this once per wait."""
+        del self._pending[wait.id]
+        self._fresh.append(result)
+        self._changed.set()
+
+    async def next(self) -> WaitResult | None:
+        """Return the next result in the order of settling, or None after the last."""
+        while not self._fresh:
+            if not self._pending:
+                return None
+            await self._change()
+        return self._fresh.popleft()
+
+    async def all(self) -> WaitResults:
+        """Return every result, in the order in which the ids were given."""
+        while self._pending:
+            await self._change()
+        results = {result.id: result for result in self._fresh}
+        return WaitResults({session_id: results[session_id] for session_id in self._ids})
+
+    def leave(self) -> None:
+        """Leave what is still pending. Nobody waits for it any more."""
+        for wait in self._pending.values():
+            self._engine.leave(wait)
+        self._pending.clear()
+
+    async def _change(self) -> None:
+        self._changed = anyio.Event()
+        with anyio.CancelScope(deadline=self._deadline):
+            await self._changed.wait()
+            return
+        if self._final:
+            for wait in tuple(self._pending.values()):
+                self._engine.settle(wait, Verdict.TIMEOUT)
+        else:
+            self._final = True
+            self._deadline = anyio.current_time() + LAST_LOOK
+            self._engine.look_last(self._pending.values())
+
+
+class AsCompleted(AsyncIterator[WaitResult]):
+    """Results in the order in which they settle. Leaving the loop early leaves the waits too."""
+
+    def __init__(self, group: Group) -> None:
+        self._group = group
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> WaitResult:
+        try:
+            result = await self._group.next()
+        except BaseException:
+            self._group.leave()
+            raise
+        if result is None:
+            raise StopAsyncIteration
+        return result
+
+    async def aclose(self) -> None:
+        """Leave what is still pending."""
+        self._group.leave()
+
+    def __del__(self) -> None:
+        self._group.leave()
+
+
+class Watch(AsyncIterator[Transition]):
+    """Every transition of some sessions, from the moment of entering until left.
+
+    Where the service refuses an id, iteration raises that error once; iterating again goes on with
+    the others.
+    """
+
+    def __init__(self) -> None:
+        self._events: deque[Transition | GreenroomError] = deque()
+        self._changed = anyio.Event()
+        self._closed = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Transition:
+        while not self._events:
+            if self._closed:
+                raise StopAsyncIteration
+            self._changed = anyio.Event()
+            await self._changed.wait()
+        event = self._events.popleft()
+        if isinstance(event, Transition):
+            return event
+        raise event
+
+    def put(self, event: Transition | GreenroomError) -> None:
+        """Hand over an event. The engine calls this."""
+        self._events.append(event)
+        self._changed.set()
+
+    def close(self) -> None:
+        """End the iteration after the events that are already here."""
+        self._closed = True
+        self._changed.set()
