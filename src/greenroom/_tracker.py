@@ -173,7 +173,7 @@ class Tracker:
         if (
             verdict in (Verdict.FAILURE, Verdict.UNREACHABLE)
             and now - since < self._patience.settle
-            and self._moved_at < since
+            and self._moved_at <= since
             and self._table.awaits_action(self.observation.state, goal)
         ):
             return Verdict.PENDING

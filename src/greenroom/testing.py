@@ -11,7 +11,7 @@
     run(main, backend="trio")   # at once, on trio
 
 In virtual time a sleep ends as soon as nothing else can run, and the clock then shows the time at
-which it would have ended. Hours pass in milliseconds, and every run is the same run.
+which it would have ended. Hours pass in milliseconds.
 """
 
 from __future__ import annotations

@@ -1,0 +1,36 @@
+"""Fixtures of every test: virtual time on both event loops, and hypothesis without a stopwatch."""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+import hypothesis
+import pytest
+
+from greenroom import testing
+
+hypothesis.settings.register_profile("greenroom", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("greenroom")
+
+Backend = Literal["asyncio", "trio"]
+Run = Callable[[Callable[[], Awaitable[Any]]], Any]
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Give the jitter of every test the same draws."""
+    random.seed(2024)
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    return request.param
+
+
+@pytest.fixture
+def run(backend: Backend) -> Run:
+    """Run an async function in virtual time."""
+    return functools.partial(testing.run, backend=backend)

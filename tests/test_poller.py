@@ -1,0 +1,804 @@
+"""Every semantic of the engine, in virtual time, on asyncio and on trio."""
+
+from __future__ import annotations
+
+import gc
+import math
+
+import anyio
+import pytest
+
+import greenroom
+from greenroom import Observation, Poller, Verdict
+from greenroom._waiting import LAST_LOOK
+from greenroom.testing import ScriptedSource
+
+
+def creating(ready_at, **more):
+    return [(0, "CREATE_IN_PROGRESS"), (ready_at, "READY")]
+
+
+def many(count, ready_at=lambda n: 60 + n):
+    return {f"s-{number}": creating(ready_at(number)) for number in range(count)}
+
+
+# Waiting.
+
+
+def test_one_wait_ends_soon_after_the_change(run):
+    async def main():
+        source = ScriptedSource({"s-1": creating(240)}, latency=0.1)
+        result = await greenroom.wait(source, "s-1", until="READY", timeout=1800)
+        assert result.verdict is Verdict.SUCCESS
+        assert result.state == "READY"
+        assert 240 <= result.elapsed <= 243
+        assert [change.after for change in result.history] == ["CREATE_IN_PROGRESS", "READY"]
+        assert result.resource == {"sessionId": "s-1", "state": "READY"}
+        assert result.reads == len(source.calls)
+
+    run(main)
+
+
+def test_three_hundred_sessions_cost_less_than_a_call_each(run):
+    async def main():
+        source = ScriptedSource(many(300, lambda n: 100 + n / 2), latency=0.1)
+        limiter = greenroom.RateLimiter(max_rate=10, burst=20)
+        async with Poller(source, limiter=limiter) as poller:
+            results = await poller.wait_all(many(300), until="READY", timeout=1800)
+            statistics = poller.statistics()
+        delays = [results[f"s-{n}"].elapsed - (100 + n / 2) for n in range(300)]
+        assert len(results.succeeded) == 300
+        assert statistics.calls <= 300
+        assert sum(delays) / 300 <= 1.5
+        assert statistics.throttled == 0
+
+    run(main)
+
+
+def test_five_thousand_sessions_are_paced_by_the_budget_alone(run):
+    async def main():
+        source = ScriptedSource(many(5000, lambda n: 100 + n / 50), latency=0.1)
+        limiter = greenroom.RateLimiter(max_rate=10, burst=20)
+        async with Poller(source, limiter=limiter) as poller:
+            results = await poller.wait_all(many(5000), until="READY", timeout=1800)
+        delays = [results[f"s-{n}"].elapsed - (100 + n / 50) for n in range(5000)]
+        assert len(results.succeeded) == 5000
+        assert sum(delays) / 5000 <= 4
+        times = [call.at for call in source.calls]
+        for first in range(0, len(times), 7):
+            for last in range(first, min(first + 200, len(times))):
+                assert last - first + 1 <= 10 * (times[last] - times[first]) + 20 + 1e-6
+
+    run(main)
+
+
+def test_results_come_in_the_order_of_settling(run):
+    async def main():
+        source = ScriptedSource({"slow": creating(90), "fast": creating(30), "mid": creating(60)})
+        async with Poller(source) as poller:
+            order = [
+                result.id
+                async for result in poller.as_completed(
+                    ["slow", "fast", "mid"], until="READY", timeout=600
+                )
+            ]
+        assert order == ["fast", "mid", "slow"]
+
+    run(main)
+
+
+def test_leaving_as_completed_early_leaves_the_other_waits(run):
+    async def main():
+        source = ScriptedSource({"fast": creating(10), "slow": creating(9999)})
+        async with Poller(source) as poller:
+            async for result in poller.as_completed(["fast", "slow"], until="READY", timeout=None):
+                assert result.id == "fast"
+                break
+            gc.collect()
+            assert poller.statistics().sessions == 0
+
+    run(main)
+
+
+def test_duplicate_ids_are_one_wait_and_results_keep_the_order_given(run):
+    async def main():
+        source = ScriptedSource({"b": creating(5), "a": creating(9)})
+        async with Poller(source) as poller:
+            results = await poller.wait_all(["b", "a", "b"], until="READY", timeout=60)
+        assert list(results) == ["b", "a"]
+
+    run(main)
+
+
+def test_several_states_may_be_the_goal(run):
+    async def main():
+        source = ScriptedSource({"s-1": [(0, "CREATE_IN_PROGRESS"), (9, "CREATE_FAILED")]})
+        either = ["READY", "CREATE_FAILED"]
+        result = await greenroom.wait(source, "s-1", until=either, timeout=60)
+        assert result.state == "CREATE_FAILED"
+
+    run(main)
+
+
+def test_two_waits_on_one_id_share_every_read_and_keep_their_own_goals(run):
+    async def main():
+        source = ScriptedSource({"s-1": creating(50)})
+        outcomes = {}
+        async with Poller(source) as poller, anyio.create_task_group() as tasks:
+
+            async def wait(goal, timeout):
+                try:
+                    outcomes[goal] = (await poller.wait("s-1", until=goal, timeout=timeout)).verdict
+                except greenroom.WaitError as error:
+                    outcomes[goal] = error.result.verdict
+
+            tasks.start_soon(wait, "READY", 600)
+            tasks.start_soon(wait, "STOPPED", 20)
+        assert outcomes == {"READY": Verdict.SUCCESS, "STOPPED": Verdict.UNREACHABLE}
+        assert len(source.calls) <= 2 + math.ceil(52.5 / 2.5)
+
+    run(main)
+
+
+# Verdicts.
+
+
+@pytest.mark.parametrize(
+    ("path", "last"),
+    [
+        (["READY", "DELETE_IN_PROGRESS"], "DELETED"),
+        (["READY", "STOP_IN_PROGRESS"], "STOPPED"),
+        (["READY", "STOP_IN_PROGRESS"], "STOP_FAILED"),
+    ],
+)
+def test_a_goal_that_went_out_of_reach_ends_the_wait_within_one_poll(run, path, last):
+    async def main():
+        # It was READY and went on between two reads: nobody is told READY of a stopped session.
+        script = [(0, "CREATE_IN_PROGRESS"), (30.1, path[0]), (30.2, path[1]), (30.3, last)]
+        source = ScriptedSource({"s-1": script})
+        with pytest.raises(greenroom.GoalUnreachable) as caught:
+            await greenroom.wait(source, "s-1", until="READY", timeout=1800)
+        result = caught.value.result
+        assert result.state == last
+        assert result.elapsed <= 30.3 + 2.5
+        proven = path if "STOP_IN_PROGRESS" in path else path[1:]
+        assert result.history[-1].skipped == tuple(proven), "a failed create is deleted too"
+        assert f"s-1 is {last} and can never become READY by itself" in str(caught.value)
+
+    run(main)
+
+
+def test_a_failure_carries_its_reason_and_what_it_means(run):
+    async def main():
+        failed = Observation("CREATE_FAILED", reason="INSUFFICIENT_CAPACITY", message="none left")
+        source = ScriptedSource({"s-1": [(0, "CREATE_IN_PROGRESS"), (40, failed)]})
+        with pytest.raises(greenroom.WaitFailed, match="no capacity for this instance") as caught:
+            await greenroom.wait(source, "s-1", until="READY", timeout=1800)
+        assert caught.value.result.reason == "INSUFFICIENT_CAPACITY"
+        assert caught.value.result.message == "none left"
+
+    run(main)
+
+
+def test_stopped_right_after_start_may_be_old_news(run):
+    async def main():
+        script = [(0, "STOPPED"), (8, "START_IN_PROGRESS"), (70, "READY")]
+        result = await greenroom.wait(
+            ScriptedSource({"s-1": script}), "s-1", until="READY", timeout=600
+        )
+        assert result.verdict is Verdict.SUCCESS
+
+    run(main)
+
+
+def test_a_session_nobody_started_is_unreachable_after_the_settle_time(run):
+    async def main():
+        source = ScriptedSource({"s-1": [(0, "STOPPED")]})
+        with pytest.raises(greenroom.GoalUnreachable, match="only a start leads on") as caught:
+            await greenroom.wait(source, "s-1", until="READY", timeout=600)
+        assert 30 <= caught.value.result.elapsed <= 33
+
+    run(main)
+
+
+def test_not_found_right_after_create_is_pending(run):
+    async def main():
+        source = ScriptedSource({"s-1": [(12, "CREATE_IN_PROGRESS"), (60, "READY")]})
+        result = await greenroom.wait(source, "s-1", until="READY", timeout=600)
+        assert result.verdict is Verdict.SUCCESS
+
+    run(main)
+
+
+def test_an_id_missing_from_a_page_is_asked_for_alone_before_it_is_missing(run):
+    async def main():
+        source = ScriptedSource({"here": creating(50)})
+        async with Poller(source) as poller:
+            results = await poller.wait_all(["here", "typo"], until="READY", timeout=600)
+        assert results["typo"].verdict is Verdict.MISSING
+        assert 30 <= results["typo"].elapsed <= 33
+        assert results["here"].verdict is Verdict.SUCCESS
+        alone = [call for call in source.calls if call.ids == ("typo",)]
+        assert len(alone) == 1, "during the grace nothing is gained by asking alone"
+
+    run(main)
+
+
+def test_a_lagging_page_never_costs_a_session_its_wait(run):
+    class Lagging(ScriptedSource):
+        async def describe(self, ids, /):
+            seen = dict(await super().describe(ids))
+            if len(ids) > 1:
+                seen.pop("s-1", None)
+            return seen
+
+    async def main():
+        source = Lagging({"s-1": creating(100), "s-2": creating(200)})
+        async with Poller(source) as poller:
+            results = await poller.wait_all(["s-1", "s-2"], until="READY", timeout=600)
+        assert len(results.succeeded) == 2
+
+    run(main)
+
+
+def test_gone_is_success_for_those_who_wait_for_deleted(run):
+    async def main():
+        source = ScriptedSource({"s-1": [(0, "READY"), (5, "DELETE_IN_PROGRESS"), (20, None)]})
+        async with Poller(source) as poller:
+            results = await poller.wait_all(["s-1", "never"], until="DELETED", timeout=600)
+        assert results["s-1"].verdict is Verdict.SUCCESS
+        assert results["s-1"].history[-1].after is None
+        assert results["never"].verdict is Verdict.SUCCESS
+        assert results["never"].elapsed <= 6
+
+    run(main)
+
+
+def test_an_unknown_state_is_pending_and_reported(run):
+    async def main():
+        script = [(0, "CREATE_IN_PROGRESS"), (10, "WARMING_UP"), (60, "READY")]
+        result = await greenroom.wait(
+            ScriptedSource({"s-1": script}), "s-1", until="READY", timeout=600
+        )
+        assert "WARMING_UP" in [change.after for change in result.history]
+
+    run(main)
+
+
+def test_strict_refuses_an_unknown_state(run):
+    async def main():
+        script = [(0, "CREATE_IN_PROGRESS"), (10, "WARMING_UP"), (60, "READY")]
+        async with Poller(ScriptedSource({"s-1": script}), strict=True) as poller:
+            with pytest.raises(greenroom.TableError, match="WARMING_UP"):
+                await poller.wait("s-1", until="READY", timeout=600)
+
+    run(main)
+
+
+# Deadlines.
+
+
+def test_the_deadline_ends_with_one_last_look(run):
+    async def main():
+        source = ScriptedSource({"s-1": creating(59.9)})
+        async with Poller(source, schedule=greenroom.Every(50)) as poller:
+            result = await poller.wait("s-1", until="READY", timeout=60)
+        assert result.verdict is Verdict.SUCCESS
+        assert result.elapsed == pytest.approx(60)
+
+    run(main)
+
+
+def test_a_wait_that_times_out_says_what_it_saw(run):
+    async def main():
+        source = ScriptedSource({"s-1": creating(999)}, latency=0.5)
+        with pytest.raises(greenroom.WaitTimeout, match="not READY, after") as caught:
+            await greenroom.wait(source, "s-1", until="READY", timeout=60)
+        assert isinstance(caught.value, TimeoutError)
+        assert caught.value.result.state == "CREATE_IN_PROGRESS"
+        assert 60 <= caught.value.result.elapsed <= 61
+
+    run(main)
+
+
+def test_a_timeout_of_zero_is_one_look(run):
+    async def main():
+        source = ScriptedSource({"s-1": creating(0), "s-2": creating(5)})
+        async with Poller(source) as poller:
+            results = await poller.wait_all(["s-1", "s-2"], until="READY", timeout=0)
+        assert [result.verdict for result in results.values()] == ["success", "timeout"]
+        assert len(source.calls) == 1
+
+    run(main)
+
+
+def test_a_hanging_service_cannot_hold_a_wait_past_its_deadline(run):
+    async def main():
+        source = ScriptedSource({"s-1": creating(0)}, latency=10_000)
+        async with Poller(source) as poller:
+            result = (await poller.wait_all(["s-1"], until="READY", timeout=45))["s-1"]
+        assert result.verdict is Verdict.TIMEOUT
+        assert 45 <= result.elapsed <= 45 + LAST_LOOK
+
+    run(main)
+
+
+def test_a_hanging_call_is_given_up_and_made_again(run):
+    class HangsOnce(ScriptedSource):
+        async def describe(self, ids, /):
+            if not self.calls:
+                self.calls.append(None)
+                await anyio.sleep_forever()
+            return await super().describe(ids)
+
+    async def main():
+        async with Poller(HangsOnce({"s-1": creating(0)}), call_timeout=5) as poller:
+            result = await poller.wait("s-1", until="READY", timeout=60)
+        assert result.elapsed <= 5 + 2
+
+    run(main)
+
+
+# Faults.
+
+
+def test_an_outage_of_sixty_seconds_loses_no_wait(run):
+    async def main():
+        source = ScriptedSource(many(300, lambda n: 30 + n / 3))
+        source.fail(
+            lambda: greenroom.Unavailable("connection refused"), when=lambda c: 20 <= c.at < 80
+        )
+        async with Poller(source) as poller:
+            results = await poller.wait_all(many(300), until="READY", timeout=600)
+            statistics = poller.statistics()
+        assert len(results.succeeded) == 300
+        assert all(result.elapsed <= 80 + 13 + n / 3 for n, result in enumerate(results.values()))
+        assert statistics.failed > 0
+        assert statistics.last_error is None
+
+    run(main)
+
+
+def test_throttling_slows_the_limiter_and_ends_no_wait(run):
+    async def main():
+        source = ScriptedSource(many(300, lambda n: 30 + n / 3))
+        numbers = iter(range(10**6))
+        source.fail(
+            lambda: greenroom.Throttled("slow down"), when=lambda c: next(numbers) % 10 < 3
+        )
+        limiter, rates = greenroom.RateLimiter(max_rate=10, burst=20), []
+        async with Poller(source, limiter=limiter) as poller:
+            poller.on("READY", lambda change: rates.append(limiter.statistics().rate))
+            results = await poller.wait_all(many(300), until="READY", timeout=600)
+            assert poller.statistics().throttled > 10
+        assert min(rates) < 10
+        assert len(results.succeeded) == 300
+
+    run(main)
+
+
+def test_retry_after_is_honoured_as_a_floor(run):
+    async def main():
+        source = ScriptedSource({"s-1": creating(0)})
+        source.fail(
+            lambda: greenroom.Throttled("slow down", retry_after=17), when=lambda c: c.at == 0
+        )
+        result = await greenroom.wait(source, "s-1", until="READY", timeout=60)
+        assert result.elapsed >= 17
+        assert len(source.calls) == 2
+
+    run(main)
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError("reset"), OSError("no route")])
+def test_operating_system_errors_are_outages(run, error):
+    async def main():
+        source = ScriptedSource({"s-1": creating(0)})
+        source.fail(lambda: error, when=lambda c: c.at < 10)
+        result = await greenroom.wait(source, "s-1", until="READY", timeout=60)
+        assert result.verdict is Verdict.SUCCESS
+
+    run(main)
+
+
+def test_access_denied_ends_the_waits_it_concerns_at_once(run):
+    async def main():
+        source = ScriptedSource(many(3))
+        source.fail(lambda: greenroom.AccessDenied("not you"))
+        async with Poller(source) as poller:
+            results = await poller.wait_all(many(3), until="READY", timeout=600)
+            with pytest.raises(greenroom.AccessDenied, match="not you"):
+                await poller.wait("s-1", until="READY", timeout=600)
+        assert [result.verdict for result in results.values()] == [Verdict.ERROR] * 3
+        assert all(result.elapsed == 0 for result in results.values())
+
+    run(main)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_one_bad_id_never_fails_its_batch(run, named):
+    async def main():
+        source = ScriptedSource(many(100, lambda n: 60))
+        source.fail(
+            lambda: greenroom.InvalidRequest("bad", ids=["s-13"] if named else []),
+            when=lambda c: "s-13" in c.ids,
+        )
+        async with Poller(source) as poller:
+            results = await poller.wait_all(many(100), until="READY", timeout=600)
+        assert [result.id for result in results.failed] == ["s-13"]
+        assert len(results.succeeded) == 99
+        assert sum("s-13" in call.ids for call in source.calls) <= (2 if named else 8)
+
+    run(main)
+
+
+def test_a_bug_in_the_source_ends_only_the_waits_it_concerns(run):
+    async def main():
+        source = ScriptedSource(many(4, lambda n: 10))
+        source.fail(lambda: ZeroDivisionError("oops"), when=lambda c: "s-2" in c.ids)
+        async with Poller(source) as poller:
+            results = await poller.wait_all(many(4), until="READY", timeout=60)
+        assert [result.id for result in results.failed] == ["s-2"]
+        assert isinstance(results["s-2"].error.__cause__, ZeroDivisionError)
+
+    run(main)
+
+
+@pytest.mark.parametrize("garbage", [None, ["s-1"], {"s-1": "READY"}, {"s-1": Observation(None)}])
+def test_garbage_is_not_an_answer(run, garbage):
+    class Garbage(ScriptedSource):
+        async def describe(self, ids, /):
+            seen = await super().describe(ids)
+            return garbage if self.elapsed() < 10 else seen
+
+    async def main():
+        result = await greenroom.wait(
+            Garbage({"s-1": creating(0)}), "s-1", until="READY", timeout=60
+        )
+        assert 10 <= result.elapsed
+
+    run(main)
+
+
+def test_ids_that_nobody_asked_for_are_dropped(run):
+    class Chatty(ScriptedSource):
+        async def describe(self, ids, /):
+            return {**await super().describe(ids), "foreign": Observation("READY")}
+
+    async def main():
+        async with Poller(Chatty({"s-1": creating(5)})) as poller:
+            results = await poller.wait_all(["s-1"], until="READY", timeout=60)
+        assert list(results) == ["s-1"]
+
+    run(main)
+
+
+def test_every_page_pays(run):
+    class Paged(ScriptedSource):
+        async def describe_pages(self, ids, pay, /):
+            seen = dict(await self.describe(ids[:1]))
+            for session_id in ids[1:]:
+                await pay()
+                seen.update(await self.describe([session_id]))
+            return seen
+
+    async def main():
+        source = Paged(many(30, lambda n: 0))
+        limiter = greenroom.RateLimiter(max_rate=10, burst=5)
+        async with Poller(source, limiter=limiter) as poller:
+            await poller.wait_all(many(30), until="READY", timeout=60)
+            assert poller.statistics().calls == 30
+            assert limiter.statistics().granted == 30
+        assert source.calls[-1].at >= 2.5
+
+    run(main)
+
+
+# Cancellation and closing.
+
+
+def test_a_cancelled_wait_leaves_nothing_behind(run):
+    async def main():
+        source = ScriptedSource(many(5, lambda n: 9999), latency=0.3)
+        async with Poller(source) as poller:
+            with anyio.move_on_after(20.1):
+                await poller.wait_all(many(5), until="READY", timeout=None)
+            assert poller.statistics().sessions == 0
+            assert poller.statistics().waiting == 0
+            await anyio.sleep(1)
+            calls = len(source.calls)
+            await anyio.sleep(100)
+            assert len(source.calls) == calls
+
+    run(main)
+
+
+def test_a_cancelled_wait_leaves_the_others(run):
+    async def main():
+        source = ScriptedSource({"s-1": creating(60)})
+        async with Poller(source) as poller, anyio.create_task_group() as tasks:
+
+            async def impatient():
+                with anyio.move_on_after(10):
+                    await poller.wait("s-1", until="READY", timeout=None)
+
+            tasks.start_soon(impatient)
+            result = await poller.wait("s-1", until="READY", timeout=600)
+        assert result.verdict is Verdict.SUCCESS
+
+    run(main)
+
+
+def test_an_error_in_the_body_comes_out_as_itself(run):
+    async def main():
+        source = ScriptedSource({"s-1": [(0, "DELETED")]})
+        with pytest.raises(greenroom.GoalUnreachable):
+            async with Poller(source) as poller:
+                await poller.wait("s-1", until="READY", timeout=60)
+
+    run(main)
+
+
+def test_closing_ends_the_waits_of_other_tasks(run):
+    async def main():
+        caught = []
+
+        async def wait(poller):
+            try:
+                await poller.wait("s-1", until="READY", timeout=None)
+            except greenroom.PollerClosed as error:
+                caught.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            async with Poller(ScriptedSource({"s-1": creating(999)})) as poller:
+                tasks.start_soon(wait, poller)
+                await anyio.sleep(5)
+        assert len(caught) == 1
+        with pytest.raises(greenroom.PollerClosed):
+            await poller.wait("s-1", until="READY", timeout=1)
+
+    run(main)
+
+
+def test_a_poller_must_be_entered_and_only_once(run):
+    async def main():
+        poller = Poller(ScriptedSource({}))
+        with pytest.raises(greenroom.PollerClosed, match="async with"):
+            await poller.wait("s-1", until="READY", timeout=1)
+        async with poller:
+            pass
+        with pytest.raises(greenroom.PollerClosed, match="new Poller"):
+            await poller.__aenter__()
+
+    run(main)
+
+
+# Watching, callbacks, hints.
+
+
+def test_watch_shows_every_change_until_left(run):
+    async def main():
+        script = [(0, "CREATE_IN_PROGRESS"), (20, "READY"), (40, "STOP_IN_PROGRESS"), (50, None)]
+        source = ScriptedSource({"s-1": script})
+        seen = []
+        async with Poller(source) as poller:
+            async with poller.watch(["s-1"]) as changes:
+                async for change in changes:
+                    seen.append((change.before, change.after))
+                    if change.after is None:
+                        break
+            assert poller.statistics().sessions == 0
+        assert seen == [
+            (None, "CREATE_IN_PROGRESS"),
+            ("CREATE_IN_PROGRESS", "READY"),
+            ("READY", "STOP_IN_PROGRESS"),
+            ("STOP_IN_PROGRESS", None),
+        ]
+
+    run(main)
+
+
+def test_a_refused_id_raises_in_the_watch_which_goes_on_with_the_others(run):
+    async def main():
+        source = ScriptedSource({"good": creating(9), "bad": creating(9)})
+        source.fail(lambda: greenroom.InvalidRequest("no"), when=lambda c: "bad" in c.ids)
+        async with Poller(source) as poller, poller.watch(["good", "bad"]) as changes:
+            with pytest.raises(greenroom.InvalidRequest):
+                async for _ in changes:
+                    pass
+            assert (await anext(changes)).id == "good"
+
+    run(main)
+
+
+def test_callbacks_hear_each_event_once_and_in_order(run):
+    async def main():
+        script = [(0, "CREATE_IN_PROGRESS"), (10, "READY"), (20, "STOP_IN_PROGRESS")]
+        source = ScriptedSource({"s-1": script})
+        heard, slowly = [], []
+
+        async def slow(change):
+            await anyio.sleep(30)
+            slowly.append(change.after)
+
+        async with Poller(source) as poller:
+            poller.on("READY", lambda change: heard.append(("state", change.after)))
+            poller.on("READY", slow)
+            poller.on("STOP_IN_PROGRESS", slow)
+            poller.on(("CREATE_IN_PROGRESS", "READY"), lambda c: heard.append(("pair", c.before)))
+            poller.on((None, "CREATE_IN_PROGRESS"), lambda c: heard.append(("first", c.after)))
+            poller.on(Verdict.SUCCESS, lambda result: heard.append(("verdict", result.state)))
+            await poller.wait("s-1", until="READY", timeout=60)
+            await poller.wait("s-1", until="STOP_IN_PROGRESS", timeout=60)
+        assert sorted(heard) == [
+            ("first", "CREATE_IN_PROGRESS"),
+            ("pair", "CREATE_IN_PROGRESS"),
+            ("state", "READY"),
+            ("verdict", "READY"),
+            ("verdict", "STOP_IN_PROGRESS"),
+        ]
+        assert slowly == ["READY", "STOP_IN_PROGRESS"]
+
+    run(main)
+
+
+def test_a_change_is_told_once_even_to_waits_that_follow_each_other(run):
+    async def main():
+        source = ScriptedSource({"s-1": creating(10)})
+        heard = []
+        async with Poller(source) as poller:
+            poller.on("READY", heard.append)
+            for _ in range(3):
+                await poller.wait("s-1", until="READY", timeout=60)
+        assert len(heard) == 1
+
+    run(main)
+
+
+def test_a_slow_or_raising_callback_delays_neither_polling_nor_others(run):
+    async def main():
+        source = ScriptedSource(many(2, lambda n: 10 + 10 * n))
+        heard = []
+
+        async def hangs(change):
+            await anyio.sleep(500)
+
+        def raises(change):
+            raise ValueError(change.id)
+
+        async with Poller(source) as poller:
+            for callback in (hangs, raises, lambda change: heard.append(anyio.current_time())):
+                poller.on("READY", callback)
+            start = anyio.current_time()
+            await poller.wait_all(many(2), until="READY", timeout=60)
+            assert anyio.current_time() - start <= 23
+            await anyio.wait_all_tasks_blocked()
+            assert len(heard) == 2
+            assert poller.statistics().callback_errors == 2
+
+    run(main)
+
+
+def test_callback_errors_are_raised_at_closing_only_if_asked_for(run):
+    async def main():
+        def raises(change):
+            raise ValueError("mine")
+
+        with pytest.raises(ExceptionGroup) as caught:
+            async with Poller(
+                ScriptedSource({"s-1": creating(0)}), raise_callback_errors=True
+            ) as poller:
+                poller.on("READY", raises)
+                await poller.wait("s-1", until="READY", timeout=60)
+        assert isinstance(caught.value.exceptions[0], ValueError)
+
+    run(main)
+
+
+def test_a_registration_can_be_taken_back(run):
+    async def main():
+        heard = []
+        async with Poller(ScriptedSource({"s-1": creating(5)})) as poller:
+            forget = poller.on("READY", heard.append)
+            forget()
+            forget()
+            await poller.wait("s-1", until="READY", timeout=60)
+        assert heard == []
+
+    run(main)
+
+
+def test_a_hint_makes_the_poller_look_now_and_decides_nothing(run):
+    async def main():
+        source = ScriptedSource({"s-1": creating(31)})
+        async with (
+            Poller(source, schedule=greenroom.Every(1000)) as poller,
+            anyio.create_task_group() as tasks,
+        ):
+
+            async def hints():
+                poller.notify("nobody waits for this")
+                for pause in (10, 22):
+                    await anyio.sleep(pause)
+                    poller.notify("s-1")
+
+            tasks.start_soon(hints)
+            result = await poller.wait("s-1", until="READY", timeout=600)
+        assert result.elapsed == pytest.approx(32)
+        assert result.reads == 3
+
+    run(main)
+
+
+# Statistics and bad input.
+
+
+def test_statistics_tell_of_the_lag_when_the_budget_is_too_small(run):
+    async def main():
+        source = ScriptedSource(many(50, lambda n: 9999), max_batch=1)
+        limiter = greenroom.RateLimiter(max_rate=1, burst=1)
+        async with Poller(source, limiter=limiter, schedule=greenroom.Every(5)) as poller:
+            with anyio.move_on_after(60):
+                async with poller.watch(many(50)) as changes:
+                    async for _ in changes:
+                        pass
+            async with poller.watch(many(50)):
+                await anyio.sleep(30)
+                assert poller.statistics().lag > 10
+                assert poller.statistics().reads_per_call == 1
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        ({"until": "REDY"}, "did you mean 'READY'"),
+        ({"until": []}, "until is empty"),
+        ({"timeout": -1}, "timeout=-1"),
+        ({"timeout": math.nan}, "timeout=nan"),
+        ({"timeout": math.inf}, "timeout=None"),
+        ({"timeout": "30m"}, "timeout='30m'"),
+        ({"ids": []}, "ids is empty"),
+        ({"ids": "s-1"}, r"\['s-1'\]"),
+        ({"ids": ["s-1", ""]}, "non-empty"),
+        ({"ids": [7]}, "7 is not a session id"),
+    ],
+)
+def test_bad_input_is_refused_with_its_value_before_any_call(run, arguments, shown):
+    async def main():
+        source = ScriptedSource({"s-1": creating(0)})
+        given = {"ids": ["s-1"], "until": "READY", "timeout": 60, **arguments}
+        async with Poller(source) as poller:
+            for wait in (poller.wait_all, poller.as_completed):
+                with pytest.raises(ValueError, match=shown) as caught:
+                    await wait(given["ids"], until=given["until"], timeout=given["timeout"])
+                assert isinstance(caught.value, greenroom.GreenroomError)
+        assert source.calls == []
+
+    run(main)
+
+
+@pytest.mark.parametrize("option", ["settle", "not_found_grace", "call_timeout"])
+def test_impossible_durations_are_refused_when_the_poller_is_made(option):
+    with pytest.raises(greenroom.ConfigurationError, match=f"{option}=-1"):
+        Poller(ScriptedSource({}), **{option: -1})
+
+
+@pytest.mark.parametrize("trigger", ["REDY", ("READY", "GONE"), ("READY",)])
+def test_a_trigger_that_cannot_happen_is_refused(trigger):
+    with pytest.raises(ValueError, match=r"REDY|GONE|pair"):
+        Poller(ScriptedSource({})).on(trigger, print)
+
+
+def test_results_raise_together_with_every_member_named(run):
+    async def main():
+        source = ScriptedSource({"ok": creating(1), "bad": [(0, "DELETED")]})
+        async with Poller(source) as poller:
+            results = await poller.wait_all(["ok", "bad"], until="READY", timeout=60)
+        with pytest.raises(greenroom.WaitsFailed, match="1 of 2 failed: bad is DELETED") as caught:
+            results.raise_for_failures()
+        assert list(caught.value.results) == ["bad"]
+        assert caught.value.result.id == "bad"
+
+    run(main)

@@ -1,0 +1,144 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenroom import Observation, Verdict
+from greenroom._tracker import Patience, Tracker
+from greenroom.sources._nimble_tables import STREAMING_SESSION as TABLE
+
+AT = datetime(2024, 5, 1, tzinfo=UTC)
+READY, STOPPED, DELETED = (frozenset({state}) for state in ("READY", "STOPPED", "DELETED"))
+
+
+def tracker(settle=30.0, grace=30.0):
+    return Tracker("s-1", TABLE, Patience(settle, grace))
+
+
+def see(memory, state, now, changed_at=None, asked_at=None):
+    seen = Observation(
+        state, changed_at=None if changed_at is None else AT + timedelta(seconds=changed_at)
+    )
+    return memory.observe(seen, asked_at=now if asked_at is None else asked_at, now=now, at=AT)
+
+
+def miss(memory, now):
+    return memory.observe_absence(asked_at=now, now=now, at=AT)
+
+
+def test_a_wait_is_decided_only_by_reads_asked_for_after_it_began():
+    memory = tracker()
+    see(memory, "READY", now=10)
+    assert memory.verdict(READY, since=10.1, now=11) is Verdict.PENDING
+    see(memory, "READY", now=12, asked_at=10.0)
+    assert memory.verdict(READY, since=10.1, now=12) is Verdict.PENDING
+    see(memory, "READY", now=13)
+    assert memory.verdict(READY, since=10.1, now=13) is Verdict.SUCCESS
+
+
+def test_a_state_at_rest_may_be_old_news_for_the_settle_time():
+    memory = tracker(settle=30)
+    see(memory, "STOPPED", now=1)
+    assert memory.verdict(READY, since=0, now=29.9) is Verdict.PENDING
+    assert memory.verdict(READY, since=0, now=30) is Verdict.UNREACHABLE
+
+
+def test_a_session_that_was_seen_to_move_is_believed_at_once():
+    memory = tracker(settle=30)
+    see(memory, "STOP_IN_PROGRESS", now=1)
+    see(memory, "STOPPED", now=2)
+    assert memory.verdict(READY, since=0, now=2) is Verdict.UNREACHABLE
+    assert memory.verdict(READY, since=1.5, now=2) is Verdict.UNREACHABLE
+    see(memory, "STOPPED", now=4)
+    assert memory.verdict(READY, since=3, now=4) is Verdict.PENDING, "moved before this wait"
+
+
+@pytest.mark.parametrize("state", ["DELETED", "CREATE_FAILED", "STOP_FAILED", "DELETE_FAILED"])
+def test_no_patience_where_no_action_could_lead_to_the_goal(state):
+    memory = tracker()
+    see(memory, state, now=0)
+    assert memory.verdict(READY, since=0, now=0) in (Verdict.UNREACHABLE, Verdict.FAILURE)
+
+
+def test_not_found_is_pending_for_the_grace_and_then_missing():
+    memory = tracker(grace=30)
+    assert miss(memory, now=1) is None
+    assert memory.verdict(READY, since=0, now=29) is Verdict.PENDING
+    assert memory.verdict(READY, since=0, now=30) is Verdict.MISSING
+    see(memory, "CREATE_IN_PROGRESS", now=31)
+    assert memory.verdict(READY, since=0, now=31) is Verdict.PENDING
+
+
+def test_absence_is_success_for_deleted_once_seen_or_once_confirmed():
+    seen = tracker()
+    see(seen, "DELETE_IN_PROGRESS", now=0)
+    gone = miss(seen, now=1)
+    assert (gone.before, gone.after) == ("DELETE_IN_PROGRESS", None)
+    assert seen.verdict(DELETED, since=0, now=1) is Verdict.SUCCESS
+    unseen = tracker()
+    miss(unseen, now=0)
+    assert unseen.verdict(DELETED, since=0, now=0) is Verdict.PENDING
+    miss(unseen, now=2)
+    assert unseen.verdict(DELETED, since=0, now=2) is Verdict.SUCCESS
+
+
+def test_an_answer_older_by_its_own_timestamp_is_no_transition_for_the_settle_time():
+    memory = tracker(settle=30)
+    see(memory, "CREATE_IN_PROGRESS", now=0, changed_at=0)
+    see(memory, "READY", now=10, changed_at=9)
+    assert see(memory, "CREATE_IN_PROGRESS", now=12, changed_at=0) is None
+    assert memory.state == "READY"
+    assert memory.stale == 1
+    late = see(memory, "CREATE_IN_PROGRESS", now=40, changed_at=0)
+    assert (late.before, late.after) == ("READY", "CREATE_IN_PROGRESS"), "believed in the end"
+
+
+def test_states_that_went_by_unseen_are_reported_where_the_table_proves_them():
+    memory = tracker()
+    see(memory, "CREATE_IN_PROGRESS", now=0)
+    assert see(memory, "STOPPED", now=9).skipped == ("READY", "STOP_IN_PROGRESS")
+    assert see(memory, "NEW_STATE", now=10).skipped == ()
+
+
+def test_an_unknown_state_is_pending_and_a_transition():
+    memory = tracker()
+    assert see(memory, "HIBERNATING", now=0).after == "HIBERNATING"
+    assert memory.verdict(READY, since=0, now=1000) is Verdict.PENDING
+
+
+def test_details_can_be_forgotten_without_forgetting_the_state():
+    memory = tracker()
+    see(memory, "CREATE_IN_PROGRESS", now=0)
+    see(memory, "READY", now=1)
+    memory.forget_details()
+    assert see(memory, "READY", now=2) is None
+    assert len(memory.history) == 1
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([*TABLE.states, "NEW_STATE", None]),
+            st.floats(0, 20),
+            st.none() | st.integers(0, 100),
+        ),
+        max_size=40,
+    )
+)
+def test_whatever_arrives_the_transitions_form_one_chain(answers):
+    memory, now, told = tracker(), 0.0, []
+    for state, pause, changed_at in answers:
+        now += pause
+        transition = miss(memory, now) if state is None else see(memory, state, now, changed_at)
+        if transition is not None:
+            told.append(transition)
+        for goal in (READY, STOPPED, DELETED):
+            memory.verdict(goal, since=0, now=now)
+    assert memory.history == told
+    assert memory.reads == len(answers)
+    for earlier, later in zip(told, told[1:], strict=False):
+        assert later.before == earlier.after
+        assert later.after != earlier.after
+    if told:
+        assert told[0].before is None
