@@ -154,6 +154,7 @@ class Reader:
         self.in_flight = 0
         self.last_error: str | None = None
         self._source = source
+        self._paged = source if isinstance(source, PagedSource) else None
         self._limiter = limiter
         self._call_timeout = call_timeout
         self._listener = listener
@@ -247,8 +248,8 @@ class Reader:
                 limit.deadline = anyio.current_time() + self._call_timeout
 
             try:
-                if isinstance(self._source, PagedSource):
-                    return _checked(await self._source.describe_pages(ids, pay))
+                if self._paged is not None:
+                    return _checked(await self._paged.describe_pages(ids, pay))
                 return _checked(await self._source.describe(ids))
             except NotFound as error:
                 return {} if len(ids) == 1 else error

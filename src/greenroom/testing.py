@@ -17,6 +17,7 @@ which it would have ended. Hours pass in milliseconds.
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -170,6 +171,14 @@ class VirtualClockEventLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return the virtual time in seconds, 0 at the start."""
         return self._virtual_now
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
+        """Schedule `callback`; a timer at infinity is none, so that it cannot hold the clock."""
+        if when == math.inf:
+            return asyncio.TimerHandle(when, callback, args, self, context)
+        return super().call_at(when, callback, *args, context=context)
 
     def _jump(self, seconds: float) -> None:
         self._virtual_now += seconds
