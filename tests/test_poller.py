@@ -363,9 +363,7 @@ def test_throttling_slows_the_limiter_and_ends_no_wait(run):
     async def main():
         source = ScriptedSource(many(300, lambda n: 30 + n / 3))
         numbers = iter(range(10**6))
-        source.fail(
-            lambda: greenroom.Throttled("slow down"), when=lambda c: next(numbers) % 10 < 3
-        )
+        source.fail(lambda: greenroom.Throttled("slow down"), when=lambda c: next(numbers) % 10 < 3)
         limiter, rates = greenroom.RateLimiter(max_rate=10, burst=20), []
         async with Poller(source, limiter=limiter) as poller:
             poller.on("READY", lambda change: rates.append(limiter.statistics().rate))
@@ -455,7 +453,7 @@ def test_garbage_is_not_an_answer(run, garbage):
         result = await greenroom.wait(
             Garbage({"s-1": creating(0)}), "s-1", until="READY", timeout=60
         )
-        assert 10 <= result.elapsed
+        assert result.elapsed >= 10
 
     run(main)
 
@@ -549,13 +547,30 @@ def test_closing_ends_the_waits_of_other_tasks(run):
             except greenroom.PollerClosed as error:
                 caught.append(error)
 
-        async with anyio.create_task_group() as tasks:
-            async with Poller(ScriptedSource({"s-1": creating(999)})) as poller:
-                tasks.start_soon(wait, poller)
-                await anyio.sleep(5)
+        async with (
+            anyio.create_task_group() as tasks,
+            Poller(ScriptedSource({"s-1": creating(999)})) as poller,
+        ):
+            tasks.start_soon(wait, poller)
+            await anyio.sleep(5)
         assert len(caught) == 1
         with pytest.raises(greenroom.PollerClosed):
             await poller.wait("s-1", until="READY", timeout=1)
+
+    run(main)
+
+
+def test_cancelling_whoever_holds_the_poller_leaves_nothing_running(run):
+    async def main():
+        source = ScriptedSource({"s-1": creating(999)}, latency=5)
+        with anyio.move_on_after(7) as scope:
+            async with Poller(source) as poller:
+                poller.on("CREATE_IN_PROGRESS", lambda change: anyio.sleep(1000))
+                await poller.wait("s-1", until="READY", timeout=None)
+        assert scope.cancelled_caught
+        calls = len(source.calls)
+        await anyio.sleep(100)
+        assert len(source.calls) == calls
 
     run(main)
 
@@ -684,12 +699,14 @@ def test_callback_errors_are_raised_at_closing_only_if_asked_for(run):
         def raises(change):
             raise ValueError("mine")
 
-        with pytest.raises(ExceptionGroup) as caught:
-            async with Poller(
-                ScriptedSource({"s-1": creating(0)}), raise_callback_errors=True
-            ) as poller:
+        async def use():
+            source = ScriptedSource({"s-1": creating(0)})
+            async with Poller(source, raise_callback_errors=True) as poller:
                 poller.on("READY", raises)
                 await poller.wait("s-1", until="READY", timeout=60)
+
+        with pytest.raises(ExceptionGroup) as caught:
+            await use()
         assert isinstance(caught.value.exceptions[0], ValueError)
 
     run(main)

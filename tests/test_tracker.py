@@ -1,3 +1,4 @@
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -137,7 +138,7 @@ def test_whatever_arrives_the_transitions_form_one_chain(answers):
             memory.verdict(goal, since=0, now=now)
     assert memory.history == told
     assert memory.reads == len(answers)
-    for earlier, later in zip(told, told[1:], strict=False):
+    for earlier, later in itertools.pairwise(told):
         assert later.before == earlier.after
         assert later.after != earlier.after
     if told:

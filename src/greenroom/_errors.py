@@ -88,6 +88,7 @@ class SourceError(GreenroomError):
         ids: The ids that the service names as the cause; empty where it names none.
         code: The service's own error code, such as `ValidationException`, or None.
         operation: The operation that was called, or None.
+        retry_after: Seconds the service asks us to stay away, or None where it does not say.
     """
 
     def __init__(
@@ -97,11 +98,13 @@ class SourceError(GreenroomError):
         ids: Iterable[str] = (),
         code: str | None = None,
         operation: str | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.ids = tuple(ids)
         self.code = code
         self.operation = operation
+        self.retry_after = retry_after
 
 
 class AccessDenied(SourceError):
@@ -109,7 +112,11 @@ class AccessDenied(SourceError):
 
 
 class InvalidRequest(SourceError):
-    """The service refuses the request as malformed. Ends the waits of the ids it is about."""
+    """The service refuses the request as malformed. Ends the waits of the ids it is about.
+
+    Where `ids` names every id of the call, all of them are refused at once; where it names some or
+    none, the others are found out by asking again.
+    """
 
 
 class NotFound(SourceError):
@@ -125,22 +132,7 @@ class QuotaExceeded(SourceError):
 
 
 class Throttled(SourceError):
-    """The service asks us to slow down.
-
-    Attributes:
-        retry_after: Seconds the service asks us to stay away, or None where it does not say.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        retry_after: float | None = None,
-        code: str | None = None,
-        operation: str | None = None,
-    ) -> None:
-        super().__init__(message, code=code, operation=operation)
-        self.retry_after = retry_after
+    """The service asks us to slow down."""
 
 
 class Unavailable(SourceError):

@@ -12,7 +12,7 @@ states                       handed on, one by one
 an id alone, not found       handed on as not found
 an id missing from a page    handed on as unlisted, which proves nothing
 AccessDenied                 handed on as a refusal of every id in the call
-InvalidRequest, or a bug     of one id: a refusal; of several: asked again apart, until it is one
+InvalidRequest, or a bug     of one id, or naming all: a refusal; else asked again apart
 anything else                tried again after jittered backoff; Throttled slows the limiter as well
 ===========================  =======================================================================
 """
@@ -286,7 +286,7 @@ class Reader:
 
     def _went_wrong(self, ids: Sequence[str], error: SourceError, asked_at: float) -> None:
         self.failed += 1
-        if isinstance(error, InvalidRequest) and len(ids) > 1:
+        if isinstance(error, InvalidRequest) and len(ids) > 1 and set(ids) - set(error.ids):
             for group in split(ids, error.ids):
                 self._agenda.apart(group)
             return
@@ -300,22 +300,22 @@ class Reader:
         if self.last_error is None:
             self._log.warning("source.unavailable", error=str(error))
         self.last_error = str(error)
-        self._hold(ids, asked_at)
+        self._hold(ids, asked_at, error.retry_after or 0.0)
 
-    def _hold(self, ids: Iterable[str], asked_at: float) -> None:
+    def _hold(self, ids: Iterable[str], asked_at: float, at_least: float) -> None:
         """Keep those whose call failed away for one and the same time, so they stay together."""
         failures = 0
         for id_ in ids:
             self._polled[id_].failures += 1
             failures = max(failures, self._polled[id_].failures)
-        until = anyio.current_time() + RETRY.delay(max(1, failures))
+        until = anyio.current_time() + max(at_least, RETRY.delay(max(1, failures)))
         for id_ in ids:
             self._agenda.hold(id_, until)
             self._listener.unanswered(id_, asked_at)
 
 
 def _checked(seen: Mapping[str, Observation]) -> Mapping[str, Observation]:
-    """Return `seen`, if it is what a source must return: anything else is garbage, not an answer."""
+    """Return `seen` if it is what a source must return; the rest is garbage, not an answer."""
     if not isinstance(seen, Mapping):
         raise SourceError(f"the source returned {type(seen).__name__}, not a mapping from id")
     for id_, observation in seen.items():

@@ -20,6 +20,7 @@ import asyncio
 import math
 import selectors
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeVar, TypeVarTuple
@@ -173,7 +174,11 @@ class VirtualClockEventLoop(asyncio.SelectorEventLoop):
         return self._virtual_now
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Any = None
+        self,
+        when: float,
+        callback: Callable[[*Args], object],
+        *args: *Args,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Schedule `callback`; a timer at infinity is none, so that it cannot hold the clock."""
         if when == math.inf:

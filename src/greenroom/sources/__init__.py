@@ -1,0 +1,1 @@
+"""Sources, one file a kind. Import the one you need: `from greenroom.sources import nimble`."""

@@ -1,0 +1,106 @@
+"""The README's examples, executed; its commands, looked up."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import anyio
+import pytest
+
+import greenroom
+from greenroom import Verdict
+from greenroom.simulator import Settings, serve
+from greenroom.sources import nimble
+from greenroom.testing import ScriptedSource, run
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+QUICK = Settings.from_table({"create": {"median_s": 20, "sigma": 0.2}, "seed": 3})
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def examples(monkeypatch):
+    """Everything that the README's Python defines, with credentials in the environment."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "simulated")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "simulated")
+    namespace = {"__name__": "readme"}
+    for number, block in enumerate(blocks("python")):
+        exec(compile(block, f"README.md, example {number}", "exec"), namespace)
+    return namespace
+
+
+async def create(url, count):
+    async with nimble.connect(
+        studio_id="us-west-2-abc", region_name="us-west-2", endpoint_url=url
+    ) as sessions:
+        created = [
+            await sessions.client.create_streaming_session(
+                studioId="us-west-2-abc", launchProfileId="lp-1"
+            )
+            for _ in range(count)
+        ]
+    return [each["session"]["sessionId"] for each in created]
+
+
+@pytest.mark.asyncio
+async def test_waiting_for_one_and_for_many_works_as_written(examples, capsys):
+    async with serve(QUICK, speed=50) as simulator:
+        ids = await create(simulator.url, 12)
+        assert await examples["one"](simulator.url, ids[0]) == "lp-1"
+        results = await examples["many"](simulator.url, ids)
+    assert len(results.succeeded) == 12
+    assert f"{ids[3]} is ready" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["first_come", "follow"])
+def test_iterating_works_as_written(examples, capsys, name):
+    async def main():
+        source = ScriptedSource({"s-1": [(0, "CREATE_IN_PROGRESS"), (60, "READY")]})
+        async with greenroom.Poller(source) as poller:
+            await examples[name](poller, ["s-1"])
+
+    run(main)
+    assert "s-1" in capsys.readouterr().out
+
+
+def test_a_source_of_your_own_works_as_written(examples):
+    class Api:
+        async def jobs(self, ids):
+            status = "PRINTING" if anyio.current_time() < 30 else "DONE"
+            return [{"id": id_, "status": status} for id_ in ids]
+
+    async def main():
+        source = examples["Printer"](Api())
+        return await greenroom.wait(source, "job-1", until="DONE", timeout=60)
+
+    assert run(main).verdict is Verdict.SUCCESS
+
+
+def test_every_command_shown_exists_with_its_options(capsys):
+    from greenroom.cli import main
+
+    for line in "".join(blocks("console")).splitlines():
+        command = line.removeprefix("$ ").split("&&")[-1].strip()
+        if not command.startswith("greenroom "):
+            continue
+        name, *arguments = shlex.split(command)[1:]
+        assert main([name, "--help"]) == 0
+        help_ = capsys.readouterr().out
+        for option in arguments:
+            assert not option.startswith("--") or option in help_, (name, option)
+
+
+def test_every_file_that_is_linked_exists():
+    for target in re.findall(r"\]\((?!https?:|#)([^)]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_every_source_file_that_is_named_exists():
+    for name in re.findall(r"`(_\w+\.py)`", README):
+        assert (ROOT / "src" / "greenroom" / name).exists(), name
