@@ -52,8 +52,8 @@ class Wait:
         self.final_at = math.inf
 
 
-class Engine(Protocol):
-    """What a group asks of the poller."""
+class Polling(Protocol):
+    """What a group asks of the engine."""
 
     def join(self, wait: Wait) -> None:
         """Begin to poll for this wait."""
@@ -84,7 +84,7 @@ class Group:
     """
 
     def __init__(
-        self, engine: Engine, ids: Iterable[str], goal: Goal, now: float, timeout: float
+        self, engine: Polling, ids: Iterable[str], goal: Goal, now: float, timeout: float
     ) -> None:
         self._engine = engine
         self._ids = tuple(ids)

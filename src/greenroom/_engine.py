@@ -1,0 +1,310 @@
+"""The engine: which sessions are polled, for whom, and what each answer means for them.
+
+It stands between two parties. Groups of waits (`_waiting`) join and leave. The reader (`_reader`)
+brings answers. A session is polled from the moment when somebody is interested until nobody is; an
+answer goes to the session's tracker, which all who wait on it share, and then each of them is
+judged on its own.
+
+Decisions are made elsewhere, by plain code: what a state means (`_states`), what an answer is worth
+(`_tracker`), when to look again (`_schedule`). This file carries them out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict, deque
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import anyio
+
+from greenroom import _log
+from greenroom._callbacks import Callback, Callbacks
+from greenroom._errors import GreenroomError, PollerClosed, TableError
+from greenroom._reader import Reader, Source
+from greenroom._results import Transition, WaitResult, explain
+from greenroom._states import Observation, Verdict
+from greenroom._tracker import Patience, Tracker
+from greenroom._waiting import Wait, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from anyio.abc import TaskGroup
+
+    from greenroom._limiter import Limiter
+    from greenroom._schedule import Schedule
+
+MAX_REMEMBERED = 10_000
+"""Sessions nobody waits for any more whose last state is kept, so that no change is told twice."""
+
+MAX_CALLBACK_ERRORS = 100
+"""Exceptions of callbacks that are kept; all of them are logged and counted."""
+
+
+class Session:
+    """What the engine keeps per session.
+
+    Attributes:
+        tracker: Its memory.
+        waits: Who waits on it.
+        watches: Who watches it.
+    """
+
+    __slots__ = ("tracker", "waits", "watches")
+
+    def __init__(self, tracker: Tracker) -> None:
+        self.tracker = tracker
+        self.waits: list[Wait] = []
+        self.watches: list[Watch] = []
+
+
+class Engine:
+    """Polls for whoever is interested.
+
+    Args:
+        source: What reads the states.
+        limiter: The budget.
+        schedule: When a session is worth another look.
+        patience: For how long news that may be old is not acted on.
+        call_timeout: Seconds that one call may take.
+        strict: Whether a state that the table does not know ends a wait.
+
+    Attributes:
+        table: The source's transition table.
+        reader: Makes the calls, and counts them.
+        callbacks: Who wants to hear of what.
+        counts: Reads, transitions, stale answers and errors of callbacks, by those names.
+        outcomes: Waits that ended, by verdict.
+        callback_errors: The latest of what callbacks raised.
+        sessions: Those being polled, by id.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        limiter: Limiter,
+        schedule: Schedule,
+        patience: Patience,
+        call_timeout: float,
+        *,
+        strict: bool,
+    ) -> None:
+        self.table = source.table
+        self.callbacks = Callbacks(self.table, self._callback_failed)
+        self.counts: Counter[str] = Counter()
+        self.outcomes: Counter[Verdict] = Counter()
+        self.callback_errors: deque[Exception] = deque(maxlen=MAX_CALLBACK_ERRORS)
+        self.sessions: dict[str, Session] = {}
+        self._log = _log.logger(kind=self.table.kind)
+        self.reader = Reader(source, limiter, call_timeout, self, self._log)
+        self._schedule = schedule
+        self._patience = patience
+        self._strict = strict
+        self._remembered: OrderedDict[str, Tracker] = OrderedDict()
+        self._unknown_states: set[str] = set()
+        self._tasks: TaskGroup | None = None
+        self._started = (0.0, datetime.min)
+
+    def open(self, tasks: TaskGroup) -> None:
+        """Begin to take waits; callbacks run in `tasks`."""
+        self._tasks = tasks
+        self._started = (anyio.current_time(), datetime.now(UTC))
+
+    def close(self) -> None:
+        """Take no more waits, and end those that are pending."""
+        self._tasks = None
+        for session in tuple(self.sessions.values()):
+            for watch in session.watches:
+                watch.close()
+            for wait in tuple(session.waits):
+                self.settle(wait, Verdict.CANCELLED, PollerClosed("the poller was closed"))
+
+    def check_open(self) -> None:
+        """Return if waits are taken.
+
+        Raises:
+            PollerClosed: The poller was not entered, or was left.
+        """
+        if self._tasks is None:
+            raise PollerClosed("the poller is not open: use it inside `async with Poller(...)`")
+
+    # What those who wait ask for.
+
+    def look_at(self, session_id: str) -> Session:
+        """Look at a session now, and poll it from now on."""
+        session = self.sessions.get(session_id)
+        if session is None:
+            tracker = self._remembered.pop(session_id, None)
+            session = Session(tracker or Tracker(session_id, self.table, self._patience))
+            self.sessions[session_id] = session
+        self.reader.now(session_id)
+        return session
+
+    def join(self, wait: Wait) -> None:
+        """Begin to poll for a wait."""
+        session = self.look_at(wait.id)
+        wait.reads_before = session.tracker.reads
+        wait.history_from = max(0, len(session.tracker.history) - 1)
+        session.waits.append(wait)
+
+    def leave(self, wait: Wait) -> None:
+        """Stop polling for a wait."""
+        session = self.sessions.get(wait.id)
+        if session is not None and wait in session.waits:
+            session.waits.remove(wait)
+            self._release(session)
+
+    def look_last(self, waits: Iterable[Wait]) -> None:
+        """Read these once more and then time out."""
+        now = anyio.current_time()
+        for wait in waits:
+            wait.final_at = now
+            self.look_at(wait.id)
+
+    def settle(self, wait: Wait, verdict: Verdict, error: GreenroomError | None = None) -> None:
+        """End a wait."""
+        session = self.sessions[wait.id]
+        tracker = session.tracker
+        seen = tracker.observation
+        result = WaitResult(
+            id=wait.id,
+            verdict=verdict,
+            state=tracker.state,
+            reason=None if seen is None else seen.reason,
+            message=str(error) if error is not None else None if seen is None else seen.message,
+            elapsed=anyio.current_time() - wait.since,
+            reads=tracker.reads - wait.reads_before,
+            history=tuple(tracker.history[wait.history_from :]),
+            resource={} if seen is None else seen.resource,
+            goal=wait.goal,
+            error=error,
+        )
+        result = replace(result, explanation=explain(result, self.table))
+        self.outcomes[verdict] += 1
+        self._log.info("wait.settled", id=wait.id, verdict=verdict.value, state=result.state)
+        session.waits.remove(wait)
+        wait.group.settled(wait, result)
+        if self._tasks is not None:
+            self.callbacks.outcome(result, self._tasks)
+        self._release(session)
+
+    def watch(self, session_id: str, watch: Watch) -> None:
+        """Begin to poll for a watch, which is told at once how the session came to be as it is."""
+        session = self.look_at(session_id)
+        session.watches.append(watch)
+        if session.tracker.history:
+            watch.put(session.tracker.history[-1])
+
+    def unwatch(self, session_id: str, watch: Watch) -> None:
+        """Stop polling for a watch."""
+        session = self.sessions.get(session_id)
+        if session is not None and watch in session.watches:
+            session.watches.remove(watch)
+            self._release(session)
+
+    # What the reader tells.
+
+    def observed(self, session_id: str, seen: Observation, asked_at: float) -> None:
+        """Take in a state."""
+        session = self.sessions[session_id]
+        tracker, now = session.tracker, anyio.current_time()
+        if seen.state not in self.table.moves and seen.state not in self._unknown_states:
+            self._unknown_states.add(seen.state)
+            self._log.warning("state.unknown", id=session_id, state=seen.state)
+        before = tracker.stale
+        transition = tracker.observe(seen, asked_at=asked_at, now=now, at=self._utc(now))
+        self.counts["stale"] += tracker.stale - before
+        self._told(session, transition, asked_at)
+
+    def not_found(self, session_id: str, asked_at: float) -> None:
+        """Take in that a session does not exist."""
+        session, now = self.sessions[session_id], anyio.current_time()
+        transition = session.tracker.observe_absence(asked_at=asked_at, now=now, at=self._utc(now))
+        self._told(session, transition, asked_at)
+
+    def unlisted(self, session_id: str, asked_at: float) -> None:
+        """Take in that a page left a session out."""
+        session, now = self.sessions[session_id], anyio.current_time()
+        session.tracker.unlisted()
+        worth_a_call = bool(session.watches and session.tracker.state) or any(
+            session.tracker.absence_would_count(wait.goal, wait.since, now)
+            for wait in session.waits
+        )
+        if worth_a_call:
+            self.counts["reads"] += 1
+            self.reader.alone(session_id)
+        else:
+            self._told(session, None, asked_at)
+
+    def refused(self, session_id: str, error: GreenroomError) -> None:
+        """Take in that the source refuses an id."""
+        session = self.sessions[session_id]
+        self._log.error("source.refused", id=session_id, error=str(error))
+        for watch in session.watches:
+            watch.put(error)
+        session.watches.clear()
+        for wait in tuple(session.waits):
+            self.settle(wait, Verdict.ERROR, error)
+        self._release(session)
+
+    def unanswered(self, session_id: str, asked_at: float) -> None:
+        """Take in that a call failed."""
+        for wait in tuple(self.sessions[session_id].waits):
+            if wait.final_at <= asked_at:
+                self.settle(wait, Verdict.TIMEOUT)
+
+    def _told(self, session: Session, transition: Transition | None, asked_at: float) -> None:
+        """Pass on what an answer showed, settle what it decides, and give the next turn."""
+        self.counts["reads"] += 1
+        tracker = session.tracker
+        self.reader.later(tracker.id, self._schedule.delay(max(1, tracker.looks)))
+        if transition is not None:
+            self.counts["transitions"] += 1
+            self._log.info(
+                "session.changed",
+                id=transition.id,
+                before=transition.before,
+                after=transition.after,
+                reason=transition.reason,
+            )
+            for watch in session.watches:
+                watch.put(transition)
+            if self._tasks is not None:
+                self.callbacks.transition(transition, self._tasks)
+        now = anyio.current_time()
+        for wait in tuple(session.waits):
+            if self._strict and tracker.state in self._unknown_states:
+                self.settle(wait, Verdict.ERROR, self._unknown(tracker))
+                continue
+            verdict = tracker.verdict(wait.goal, wait.since, now)
+            if verdict is not Verdict.PENDING:
+                self.settle(wait, verdict)
+            elif wait.final_at <= asked_at:
+                self.settle(wait, Verdict.TIMEOUT)
+
+    def _release(self, session: Session) -> None:
+        tracker = session.tracker
+        if session.waits or session.watches or self.sessions.get(tracker.id) is not session:
+            return
+        del self.sessions[tracker.id]
+        self.reader.discard(tracker.id)
+        tracker.forget_details()
+        self._remembered[tracker.id] = tracker
+        if len(self._remembered) > MAX_REMEMBERED:
+            self._remembered.popitem(last=False)
+
+    def _callback_failed(
+        self, callback: Callback, event: Transition | WaitResult, error: Exception
+    ) -> None:
+        self.counts["callback_errors"] += 1
+        self.callback_errors.append(error)
+        name = getattr(callback, "__qualname__", repr(callback))
+        self._log.error("callback.failed", id=event.id, callback=name, exc_info=error)
+
+    def _unknown(self, tracker: Tracker) -> TableError:
+        return TableError(f"{tracker.id} is in {tracker.state}, which {self.table.kind} has not")
+
+    def _utc(self, now: float) -> datetime:
+        loop_time, wall_time = self._started
+        return wall_time + timedelta(seconds=now - loop_time)
