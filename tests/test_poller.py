@@ -55,6 +55,23 @@ def test_three_hundred_sessions_cost_less_than_a_call_each(run):
     run(main)
 
 
+def test_sessions_that_arrive_one_by_one_share_calls(run):
+    async def main():
+        source = ScriptedSource(many(300, lambda n: 60 + n / 5))
+        async with Poller(source) as poller, anyio.create_task_group() as tasks:
+
+            async def wait(session_id):
+                await poller.wait(session_id, until="READY", timeout=600)
+
+            for number in range(300):
+                tasks.start_soon(wait, f"s-{number}")
+                await anyio.sleep(0.2)
+        assert source.calls[0].ids == ("s-0",), "the first is not kept waiting"
+        assert len(source.calls) <= 200
+
+    run(main)
+
+
 def test_five_thousand_sessions_are_paced_by_the_budget_alone(run):
     async def main():
         source = ScriptedSource(many(5000, lambda n: 100 + n / 50), latency=0.1)
@@ -618,9 +635,10 @@ def test_a_refused_id_raises_in_the_watch_which_goes_on_with_the_others(run):
         source = ScriptedSource({"good": creating(9), "bad": creating(9)})
         source.fail(lambda: greenroom.InvalidRequest("no"), when=lambda c: "bad" in c.ids)
         async with Poller(source) as poller, poller.watch(["good", "bad"]) as changes:
-            with pytest.raises(greenroom.InvalidRequest):
+            with pytest.raises(greenroom.InvalidRequest) as caught:
                 async for _ in changes:
                     pass
+            assert caught.value.ids == ("bad",)
             assert (await anext(changes)).id == "good"
 
     run(main)
@@ -643,9 +661,13 @@ def test_callbacks_hear_each_event_once_and_in_order(run):
             poller.on(("CREATE_IN_PROGRESS", "READY"), lambda c: heard.append(("pair", c.before)))
             poller.on((None, "CREATE_IN_PROGRESS"), lambda c: heard.append(("first", c.after)))
             poller.on(Verdict.SUCCESS, lambda result: heard.append(("verdict", result.state)))
+            poller.on("*", lambda change: heard.append(("any", change.after)))
             await poller.wait("s-1", until="READY", timeout=60)
             await poller.wait("s-1", until="STOP_IN_PROGRESS", timeout=60)
         assert sorted(heard) == [
+            ("any", "CREATE_IN_PROGRESS"),
+            ("any", "READY"),
+            ("any", "STOP_IN_PROGRESS"),
             ("first", "CREATE_IN_PROGRESS"),
             ("pair", "CREATE_IN_PROGRESS"),
             ("state", "READY"),
@@ -802,7 +824,7 @@ def test_impossible_durations_are_refused_when_the_poller_is_made(option):
         Poller(ScriptedSource({}), **{option: -1})
 
 
-@pytest.mark.parametrize("trigger", ["REDY", ("READY", "GONE"), ("READY",)])
+@pytest.mark.parametrize("trigger", ["REDY", ("READY", "GONE"), ("READY",), (None, "*")])
 def test_a_trigger_that_cannot_happen_is_refused(trigger):
     with pytest.raises(ValueError, match=r"REDY|GONE|pair"):
         Poller(ScriptedSource({})).on(trigger, print)

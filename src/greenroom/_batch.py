@@ -1,9 +1,11 @@
 """Many askers, one call: whom the next call reads, and which calls an answer asks for in turn.
 
-One call reads up to `limit` sessions and costs the same however few it reads. Three rules follow.
+One call reads up to `limit` sessions and costs the same however few it reads. Four rules follow.
 
 - **Ride along.** A call that has to be made for one session takes with it the others whose turn
   comes next, up to the limit: their news is fresher for free.
+- **Wait for company.** Sessions that are new come in numbers: somebody launches three hundred. The
+  first is read at once, and those that follow within a part of the interval share the next call.
 - **Spread.** Where there are more sessions than one call can read, calls are spaced evenly over the
   interval. Each call then reads the longest unread, nobody waits longer than the interval, and n
   sessions cost n / limit calls an interval: the fraction, not its ceiling.
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from greenroom._states import Observation
+
+
+COMPANY = 0.4
+"""The part of the interval after a call in which newcomers wait for each other."""
 
 
 class _Turn(NamedTuple):
@@ -49,17 +55,24 @@ class Agenda:
         self._apart: deque[tuple[str, ...]] = deque()
         self._serials = itertools.count()
         self._not_before = float("-inf")
+        self._newcomers_at = float("-inf")
 
     def __len__(self) -> int:
         return len(self._turns)
 
     def now(self, session_id: str, now: float) -> None:
-        """Give `session_id` a turn at once: it is new, or there is a hint that it changed."""
+        """Give `session_id` a turn at once."""
         self._put(session_id, now, interval=0.0, held=False)
+
+    def soon(self, session_id: str, now: float) -> None:
+        """Give `session_id`, which is new, a turn at once or in the next newcomers' call."""
+        self._put(session_id, max(now, self._newcomers_at), interval=0.0, held=False)
 
     def later(self, session_id: str, now: float, interval: float) -> None:
         """Give `session_id` its next turn `interval` seconds after `now`, or sooner as company."""
         self._put(session_id, now + interval, interval=interval, held=False)
+        if self._limit > 1:
+            self._newcomers_at = now + COMPANY * interval
 
     def hold(self, session_id: str, until: float) -> None:
         """Keep `session_id` out of every call before `until`: asking for it just failed."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
 Trigger = str | Verdict | tuple[str | None, str | None]
-"""A state entered, a verdict reached, or a (before, after) pair of states."""
+"""A state entered, `"*"` for every change, a verdict, or a (before, after) pair of states."""
 
 Callback = Callable[[Any], Awaitable[object] | object]
 """Called with a `Transition`, or with a `WaitResult` where the trigger is a `Verdict`."""
@@ -54,8 +54,8 @@ class Callbacks:
         if not callable(callback):
             raise ConfigurationError(f"callback={callback!r} cannot be called; pass a function")
         if isinstance(trigger, tuple):
-            if len(trigger) != 2:
-                raise ConfigurationError(f"{trigger!r} is no pair; write (before, after)")
+            if len(trigger) != 2 or "*" in trigger:
+                raise ConfigurationError(f"{trigger!r} is no pair of states (before, after)")
             self._table.goal([state for state in trigger if state is not None])
         elif not isinstance(trigger, Verdict):
             self._table.goal(trigger)
@@ -69,7 +69,8 @@ class Callbacks:
         return forget
 
     def transition(self, event: Transition, tasks: TaskGroup) -> None:
-        """Hand a transition to those who asked for its state or its pair."""
+        """Hand a transition to those who asked for its state, its pair, or every change."""
+        self._hand("*", event, tasks)
         if event.after is not None:
             self._hand(event.after, event, tasks)
         self._hand((event.before, event.after), event, tasks)

@@ -131,19 +131,14 @@ class Engine:
 
     # What those who wait ask for.
 
-    def look_at(self, session_id: str) -> Session:
-        """Look at a session now, and poll it from now on."""
-        session = self.sessions.get(session_id)
-        if session is None:
-            tracker = self._remembered.pop(session_id, None)
-            session = Session(tracker or Tracker(session_id, self.table, self._patience))
-            self.sessions[session_id] = session
-        self.reader.now(session_id)
-        return session
+    def look_now(self, session_id: str) -> None:
+        """Look at a session now, if somebody is interested in it."""
+        if session_id in self.sessions:
+            self.reader.now(session_id)
 
     def join(self, wait: Wait) -> None:
         """Begin to poll for a wait."""
-        session = self.look_at(wait.id)
+        session = self._poll(wait.id)
         wait.reads_before = session.tracker.reads
         wait.history_from = max(0, len(session.tracker.history) - 1)
         session.waits.append(wait)
@@ -160,7 +155,7 @@ class Engine:
         now = anyio.current_time()
         for wait in waits:
             wait.final_at = now
-            self.look_at(wait.id)
+            self.reader.now(wait.id)
 
     def settle(self, wait: Wait, verdict: Verdict, error: GreenroomError | None = None) -> None:
         """End a wait."""
@@ -172,7 +167,11 @@ class Engine:
             verdict=verdict,
             state=tracker.state,
             reason=None if seen is None else seen.reason,
-            message=str(error) if error is not None else None if seen is None else seen.message,
+            message=str(error)
+            if verdict is Verdict.ERROR
+            else None
+            if seen is None
+            else seen.message,
             elapsed=anyio.current_time() - wait.since,
             reads=tracker.reads - wait.reads_before,
             history=tuple(tracker.history[wait.history_from :]),
@@ -191,7 +190,7 @@ class Engine:
 
     def watch(self, session_id: str, watch: Watch) -> None:
         """Begin to poll for a watch, which is told at once how the session came to be as it is."""
-        session = self.look_at(session_id)
+        session = self._poll(session_id)
         session.watches.append(watch)
         if session.tracker.history:
             watch.put(session.tracker.history[-1])
@@ -282,6 +281,15 @@ class Engine:
                 self.settle(wait, verdict)
             elif wait.final_at <= asked_at:
                 self.settle(wait, Verdict.TIMEOUT)
+
+    def _poll(self, session_id: str) -> Session:
+        session = self.sessions.get(session_id)
+        if session is None:
+            tracker = self._remembered.pop(session_id, None)
+            session = Session(tracker or Tracker(session_id, self.table, self._patience))
+            self.sessions[session_id] = session
+        self.reader.soon(session_id)
+        return session
 
     def _release(self, session: Session) -> None:
         tracker = session.tracker

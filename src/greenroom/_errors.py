@@ -10,7 +10,7 @@ Three branches, by who can do something about it:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -105,6 +105,18 @@ class SourceError(GreenroomError):
         self.code = code
         self.operation = operation
         self.retry_after = retry_after
+
+    def about(self, session_id: str) -> Self:
+        """Return the same error as the refusal of one session, named in its `ids`."""
+        error = type(self)(
+            str(self),
+            ids=(session_id,),
+            code=self.code,
+            operation=self.operation,
+            retry_after=self.retry_after,
+        )
+        error.__cause__ = self.__cause__
+        return error
 
 
 class AccessDenied(SourceError):

@@ -245,10 +245,10 @@ class Poller:
         """Call `callback`, a plain or an async function, whenever `trigger` happens.
 
         Args:
-            trigger: A state that a session enters, or a (before, after) pair of states, where a
-                `before` of None is first sight and an `after` of None is the session's
-                disappearance: the callback is given the `Transition`. Or a `Verdict` with which a
-                wait ends: it is given the `WaitResult`.
+            trigger: A state that a session enters, or `"*"` for every change, or a (before, after)
+                pair of states, where a `before` of None is first sight and an `after` of None is
+                the session's disappearance: the callback is given the `Transition`. Or a `Verdict`
+                with which a wait ends: it is given the `WaitResult`.
             callback: Called once for each event, in order per session. Plain functions run on the
                 event loop and should be short. What it raises is logged and counted.
 
@@ -267,8 +267,7 @@ class Poller:
         A hint decides nothing: the session is read, and the read counts. One about a session that
         nobody waits for is ignored.
         """
-        if session_id in self._engine.sessions:
-            self._engine.look_at(session_id)
+        self._engine.look_now(session_id)
 
     def statistics(self) -> PollerStatistics:
         """Return the present figures. Only where an event loop runs."""

@@ -168,11 +168,18 @@ class Reader:
 
     def now(self, session_id: str) -> None:
         """Give a session a turn at once, with an answer asked for after this moment."""
+        self._turn(session_id, self._agenda.now)
+
+    def soon(self, session_id: str) -> None:
+        """Give a session a turn at once or, in company, very soon, likewise."""
+        self._turn(session_id, self._agenda.soon)
+
+    def _turn(self, session_id: str, give: Callable[[str, float], None]) -> None:
         polled = self._polled.setdefault(session_id, _Polled())
         if polled.in_flight:
             polled.look_again = True
         else:
-            self._agenda.now(session_id, anyio.current_time())
+            give(session_id, anyio.current_time())
             self._wake.set()
 
     def later(self, session_id: str, interval: float) -> None:
@@ -292,7 +299,7 @@ class Reader:
             return
         if isinstance(error, (AccessDenied, InvalidRequest)):
             for id_ in ids:
-                self._listener.refused(id_, error)
+                self._listener.refused(id_, error.about(id_))
             return
         if isinstance(error, Throttled):
             self.throttled += 1

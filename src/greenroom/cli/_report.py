@@ -1,0 +1,264 @@
+"""What is printed of a run: changes, outcomes and a summary, as text or as one JSON object a line.
+
+Results go to standard output. What a service says about a session may hold anything, so control
+characters are taken out of it before it reaches a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from greenroom._states import Verdict
+from greenroom.cli._status import ENDINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from greenroom._results import Transition, WaitResult
+    from greenroom.cli._status import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A run in figures.
+
+    Attributes:
+        total: Sessions.
+        tally: What became of them.
+        calls: API calls.
+        throttled: Those of them that the service throttled.
+        elapsed: Seconds from the start.
+    """
+
+    total: int
+    tally: Tally
+    calls: int
+    throttled: int
+    elapsed: float
+
+
+class Report(Protocol):
+    """Who is told what happens."""
+
+    def transition(self, change: Transition) -> None:
+        """Take in a change; each is told once, and before the outcome that it led to."""
+        ...
+
+    def outcome(self, result: WaitResult) -> None:
+        """Take in how a wait ended."""
+        ...
+
+    def summary(self, summary: Summary) -> None:
+        """Take in the end of the run."""
+        ...
+
+
+class JsonReport:
+    """Everything, as one JSON object a line."""
+
+    def transition(self, change: Transition) -> None:
+        """Print a transition event."""
+        _print_json(
+            {
+                "event": "transition",
+                "id": change.id,
+                "before": change.before,
+                "after": change.after,
+                "reason": change.reason,
+                "at": timestamp(change.at),
+                "elapsed": round(change.elapsed, 3),
+            }
+        )
+
+    def outcome(self, result: WaitResult) -> None:
+        """Print an outcome event."""
+        _print_json(
+            {
+                "event": "outcome",
+                "id": result.id,
+                "verdict": result.verdict.value,
+                "state": result.state,
+                "reason": result.reason,
+                "message": result.message,
+                "elapsed": round(result.elapsed, 3),
+                "reads": result.reads,
+            }
+        )
+
+    def summary(self, summary: Summary) -> None:
+        """Print the summary event."""
+        _print_json(
+            {
+                "event": "summary",
+                "total": summary.total,
+                **{verdict.value: summary.tally.counts[verdict] for verdict in ENDINGS},
+                "calls": summary.calls,
+                "throttled": summary.throttled,
+                "elapsed": round(summary.elapsed, 3),
+            }
+        )
+
+
+class TextReport:
+    """A line for each session that did not succeed, and a summary.
+
+    Args:
+        verbose: Whether every change is told as well, on standard error.
+        hold_back: Whether lines wait for the summary, because a live view has the screen until
+            then.
+    """
+
+    def __init__(self, *, verbose: bool, hold_back: bool) -> None:
+        self._verbose = verbose
+        self._hold_back = hold_back
+        self._lines: list[str] = []
+
+    def transition(self, change: Transition) -> None:
+        """Print a change, if asked to."""
+        if self._verbose:
+            click.echo(change_line(change), err=True)
+
+    def outcome(self, result: WaitResult) -> None:
+        """Print what went wrong, if anything did; the summary counts those cancelled."""
+        if result.verdict in (Verdict.SUCCESS, Verdict.CANCELLED):
+            return
+        self._lines.append(f"{result.verdict.value}: {printable(result.explanation)}")
+        if not self._hold_back:
+            self._print_lines()
+
+    def summary(self, summary: Summary) -> None:
+        """Print the counts that are not zero, and what it cost."""
+        self._print_lines()
+        counts = ", ".join(
+            f"{summary.tally.counts[verdict]} {verdict.value}"
+            for verdict in ENDINGS
+            if summary.tally.counts[verdict]
+        )
+        click.echo(f"{counts} of {summary.total}; {cost(summary)}")
+
+    def _print_lines(self) -> None:
+        for line in self._lines:
+            click.echo(line)
+        self._lines.clear()
+
+
+class ResourceReport:
+    """What `get` found: a table of states, or the whole resources as JSON; printed at the end.
+
+    Args:
+        ids: The sessions, in the order in which they are printed.
+        as_json: Whether to print whole resources.
+    """
+
+    def __init__(self, ids: Sequence[str], *, as_json: bool) -> None:
+        self._ids = ids
+        self._as_json = as_json
+        self._found: dict[str, WaitResult] = {}
+
+    def transition(self, change: Transition) -> None:
+        """Ignore it: the outcome says as much."""
+
+    def outcome(self, result: WaitResult) -> None:
+        """Keep what was found; say what was not."""
+        if result.verdict is Verdict.SUCCESS:
+            self._found[result.id] = result
+        elif result.verdict is not Verdict.CANCELLED:
+            click.echo(f"greenroom: {printable(result.explanation)}", err=True)
+
+    def summary(self, summary: Summary) -> None:  # noqa: ARG002  # a look needs no figures
+        """Print what was found."""
+        found = [self._found[session_id] for session_id in self._ids if session_id in self._found]
+        if self._as_json:
+            for result in found:
+                _print_json(result.resource)
+            return
+        id_width = max((len(result.id) for result in found), default=0)
+        state_width = max((len(result.state or "") for result in found), default=0)
+        for result in found:
+            line = f"{result.id:{id_width}}  {result.state or '':{state_width}}  "
+            click.echo(printable(line + (result.reason or "")).rstrip())
+
+
+class WatchReport:
+    """Every change as it happens, on standard output.
+
+    Args:
+        as_json: Whether to print JSON objects.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._json = JsonReport() if as_json else None
+        self._changes = 0
+        self._seen: set[str] = set()
+
+    def transition(self, change: Transition) -> None:
+        """Print a change."""
+        self._changes += 1
+        self._seen.add(change.id)
+        if self._json:
+            self._json.transition(change)
+        else:
+            click.echo(change_line(change))
+
+    def outcome(self, result: WaitResult) -> None:
+        """Ignore it: nothing is waited for."""
+
+    def summary(self, summary: Summary) -> None:
+        """Print how much was seen."""
+        if self._json:
+            self._json.summary(summary)
+            return
+        unseen = summary.total - len(self._seen)
+        never = f", {unseen} never seen" if unseen else ""
+        click.echo(f"{self._changes} changes of {summary.total} watched{never}; {cost(summary)}")
+
+
+def timestamp(moment: datetime) -> str:
+    """Return an aware datetime as ISO 8601 in UTC, with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def printable(text: str) -> str:
+    """Return `text` on one line, without control characters."""
+    return "".join(each if each.isprintable() else " " for each in text)
+
+
+def change_line(change: Transition) -> str:
+    """Return a change as a line of text."""
+    before = change.before or "(first seen)"
+    reason = f"  {change.reason}" if change.reason else ""
+    line = f"{timestamp(change.at)}  {change.id}  {before} -> {change.after or '(gone)'}{reason}"
+    return printable(line)
+
+
+def span(seconds: float) -> str:
+    """Return seconds as people say them: `4.2 s`, `3 min 07 s`, `2 h 05 min`."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min"
+
+
+def cost(summary: Summary) -> str:
+    """Return what the run took, in words."""
+    calls = f"{summary.calls} API call{'' if summary.calls == 1 else 's'}"
+    return f"{calls}, {summary.throttled} throttled, in {span(summary.elapsed)}"
+
+
+def _print_json(value: Mapping[str, Any]) -> None:
+    click.echo(json.dumps(value, default=_plain))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return timestamp(value)
+    return dict(value) if isinstance(value, Mapping) else str(value)
