@@ -111,7 +111,7 @@ def check(asked, result, shown, began):
     mine = [
         state
         for answered_at, asked_at, id_, state in shown
-        if id_ == asked.id and asked_at >= start and answered_at <= end
+        if id_ == asked.id and asked_at >= start and answered_at <= end + 1e-6
     ]
     goal = frozenset({asked.goal})
     match result.verdict:

@@ -12,7 +12,7 @@ import greenroom
     floor=st.floats(0, 5),
     initial=st.floats(0.001, 10),
     ceiling=st.floats(0.001, 100),
-    factor=st.floats(1.01, 10),
+    factor=st.floats(1.1, 10),
     draw=st.floats(0, 1),
 )
 def test_backoff_keeps_between_floor_and_ceiling_and_under_its_exponential_bound(
@@ -61,6 +61,7 @@ def test_an_impossible_interval_is_refused_with_its_value(interval):
     [
         {"initial": 0},
         {"factor": 1},
+        {"factor": "x"},
         {"ceiling": 1, "initial": 2},
         {"floor": 3, "initial": 2},
         {"floor": -1},

@@ -37,7 +37,7 @@ from greenroom._poller import Poller, PollerStatistics, wait
 from greenroom._reader import PagedSource, Source
 from greenroom._results import Transition, WaitResult, WaitResults
 from greenroom._schedule import Backoff, Every, Schedule
-from greenroom._states import ANY_STATE, Observation, TransitionTable, Verdict
+from greenroom._states import ANY_STATE, Goal, Observation, TransitionTable, Verdict
 from greenroom._waiting import AsCompleted, Watch
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "ConfigurationError",
     "Conflict",
     "Every",
+    "Goal",
     "GoalUnreachable",
     "GreenroomError",
     "InvalidRequest",

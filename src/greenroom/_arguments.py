@@ -70,10 +70,13 @@ def unique_ids(ids: Iterable[str]) -> tuple[str, ...]:
     """
     if isinstance(ids, str):
         raise ConfigurationError(f"ids={ids!r} is one string; pass a list, as [{ids!r}]")
-    unique = tuple(dict.fromkeys(ids))
-    if not unique:
+    try:
+        given = tuple(ids)
+    except TypeError:
+        raise ConfigurationError(f"ids={ids!r} is no list of ids, such as ['s-1']") from None
+    if not given:
         raise ConfigurationError("ids is empty: there is nothing to wait for")
-    for session_id in unique:
+    for session_id in given:
         if not isinstance(session_id, str) or not session_id.strip():
             raise ConfigurationError(f"{session_id!r} is not a session id: ids are non-empty text")
-    return unique
+    return tuple(dict.fromkeys(given))

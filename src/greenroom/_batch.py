@@ -6,12 +6,12 @@ One call reads up to `limit` sessions and costs the same however few it reads. F
   comes next, up to the limit: their news is fresher for free.
 - **Wait for company.** Sessions that are new come in numbers: somebody launches three hundred. The
   first is read at once, and those that follow within a part of the interval share the next call.
-- **Spread.** Where there are more sessions than one call can read, calls are spaced evenly over the
-  interval. Each call then reads the longest unread, nobody waits longer than the interval, and n
-  sessions cost n / limit calls an interval: the fraction, not its ceiling.
+- **Spread.** Where there are more sessions than one call can read, the calls that it takes are
+  spaced evenly over the interval, and each reads those that have been unread for longest. Nobody
+  waits longer than the interval; most wait less.
 - **A call of its own.** An id that a page of many left out, or that makes a whole call fail, is
-  asked for apart from the others: alone if it is known, by halving if it is not. These calls come
-  first in the queue and pay like every other.
+  asked for apart from the others: alone if it is known, by halving if it is not. These calls take
+  turns with the shared ones, so that neither kind keeps the other waiting.
 
 No word of any API, no loop, no clock: `now` is injected, in seconds.
 """
@@ -20,17 +20,19 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from greenroom._states import Observation
+    from collections.abc import Iterable, Sequence
 
 
 COMPANY = 0.4
 """The part of the interval after a call in which newcomers wait for each other."""
+
+MOST_COMPANY = 1.0
+"""Seconds that they wait at most."""
 
 
 class _Turn(NamedTuple):
@@ -38,7 +40,39 @@ class _Turn(NamedTuple):
     serial: int
     session_id: str
     interval: float
-    held: bool
+
+
+class _Queue:
+    """Turns in the order in which they come due; one a session, the latest given."""
+
+    __slots__ = ("_heap", "_turns")
+
+    def __init__(self, turns: dict[str, _Turn]) -> None:
+        self._turns = turns  # shared by the queues of an agenda: a session is in one of them
+        self._heap: list[_Turn] = []
+
+    def put(self, turn: _Turn) -> None:
+        self._turns[turn.session_id] = turn
+        heapq.heappush(self._heap, turn)
+
+    def first(self) -> _Turn | None:
+        while self._heap:
+            if self._turns.get(self._heap[0].session_id) is self._heap[0]:
+                return self._heap[0]
+            heapq.heappop(self._heap)
+        return None
+
+    def due(self) -> float:
+        turn = self.first()
+        return math.inf if turn is None else turn.due
+
+    def take(self, most: int, now: float = math.inf) -> list[_Turn]:
+        taken: list[_Turn] = []
+        while len(taken) < most and (turn := self.first()) is not None and turn.due <= now:
+            heapq.heappop(self._heap)
+            del self._turns[turn.session_id]
+            taken.append(turn)
+        return taken
 
 
 class Agenda:
@@ -51,111 +85,77 @@ class Agenda:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._turns: dict[str, _Turn] = {}
-        self._heap: list[_Turn] = []
-        self._apart: deque[tuple[str, ...]] = deque()
+        self._urgent = _Queue(self._turns)
+        self._regular = _Queue(self._turns)
+        self._held = _Queue(self._turns)
+        self._apart: deque[tuple[float, tuple[str, ...]]] = deque()
+        self._apart_was_last = False
         self._serials = itertools.count()
-        self._not_before = float("-inf")
-        self._newcomers_at = float("-inf")
+        self._interval = 0.0
+        self._regular_from = -math.inf
+        self._newcomers_from = -math.inf
 
-    def __len__(self) -> int:
-        return len(self._turns)
-
-    def now(self, session_id: str, now: float) -> None:
+    def at_once(self, session_id: str, now: float) -> None:
         """Give `session_id` a turn at once."""
-        self._put(session_id, now, interval=0.0, held=False)
+        turn = self._turns.get(session_id)
+        if turn is None or turn.due > now or turn.interval:
+            self._urgent.put(_Turn(now, next(self._serials), session_id, 0.0))
 
     def soon(self, session_id: str, now: float) -> None:
         """Give `session_id`, which is new, a turn at once or in the next newcomers' call."""
-        self._put(session_id, max(now, self._newcomers_at), interval=0.0, held=False)
+        if session_id not in self._turns:
+            due = max(now, self._newcomers_from)
+            self._urgent.put(_Turn(due, next(self._serials), session_id, 0.0))
 
-    def later(self, session_id: str, now: float, interval: float) -> None:
-        """Give `session_id` its next turn `interval` seconds after `now`, or sooner as company."""
-        self._put(session_id, now + interval, interval=interval, held=False)
-        if self._limit > 1:
-            self._newcomers_at = now + COMPANY * interval
+    def later(self, session_id: str, since: float, interval: float) -> None:
+        """Give `session_id` its next turn `interval` seconds after `since`, or as company."""
+        self._regular.put(_Turn(since + interval, next(self._serials), session_id, interval))
+        self._interval = interval
 
     def hold(self, session_id: str, until: float) -> None:
         """Keep `session_id` out of every call before `until`: asking for it just failed."""
-        self._put(session_id, until, interval=0.0, held=True)
+        self._held.put(_Turn(until, next(self._serials), session_id, 0.0))
 
-    def apart(self, session_ids: Iterable[str]) -> None:
-        """Ask for these ids, in one call that nobody else rides along with, as soon as possible."""
-        group = tuple(session_ids)
-        for session_id in group:
-            self._turns.pop(session_id, None)
-        self._apart.append(group)
+    def apart(self, session_ids: Iterable[str], now: float) -> None:
+        """Ask for these ids as soon as possible, in a call that nobody else rides along with."""
+        if group := tuple(session_ids):
+            for session_id in group:
+                self._turns.pop(session_id, None)
+            self._apart.append((now, group))
 
     def discard(self, session_id: str) -> None:
         """Forget `session_id`."""
         self._turns.pop(session_id, None)
-        for place, group in enumerate(self._apart):
-            if session_id in group:
-                self._apart[place] = tuple(other for other in group if other != session_id)
 
     def next_due(self) -> float:
-        """Return when the next call is worth making; infinity if never."""
-        if any(self._apart):
-            return float("-inf")
-        turn = self._first()
-        if turn is None:
-            return float("inf")
-        return max(turn.due, self._not_before) if turn.interval else turn.due
+        """Return since when, or from when on, a call is worth making; infinity if never."""
+        apart = self._apart[0][0] if self._apart else math.inf
+        return min(apart, self._next_shared())
 
     def take(self, now: float) -> tuple[str, ...]:
         """Return whom a call made at `now` should read; they are off the agenda until put back."""
-        while self._apart:
-            if group := self._apart.popleft():
-                return group
-        if self.next_due() > now:
+        shared = self._next_shared() <= now
+        if self._apart and not (shared and self._apart_was_last):
+            self._apart_was_last = True
+            return self._apart.popleft()[1]
+        self._apart_was_last = False
+        if not shared:
             return ()
-        chosen: list[_Turn] = []
-        passed_over: list[_Turn] = []
         together = len(self._turns)
-        while len(chosen) < self._limit and (turn := self._first()) is not None:
-            heapq.heappop(self._heap)
-            (passed_over if turn.held and turn.due > now else chosen).append(turn)
-            del self._turns[turn.session_id]
-        for turn in passed_over:
-            self._turns[turn.session_id] = turn
-            heapq.heappush(self._heap, turn)
-        intervals = [turn.interval for turn in chosen if turn.interval]
-        if intervals and together > self._limit:
-            self._not_before = now + min(intervals) * self._limit / together
+        chosen = self._urgent.take(self._limit, now)
+        chosen += self._held.take(self._limit - len(chosen), now)
+        chosen += self._urgent.take(self._limit - len(chosen))
+        chosen += self._regular.take(self._limit - len(chosen))
+        if intervals := [turn.interval for turn in chosen if turn.interval]:
+            calls = math.ceil(together / self._limit)
+            self._regular_from = now + min(intervals) / calls if calls > 1 else -math.inf
+        if self._limit > 1:
+            self._newcomers_from = now + min(COMPANY * self._interval, MOST_COMPANY)
         return tuple(turn.session_id for turn in chosen)
 
-    def _put(self, session_id: str, due: float, *, interval: float, held: bool) -> None:
-        turn = _Turn(due, next(self._serials), session_id, interval, held)
-        self._turns[session_id] = turn
-        heapq.heappush(self._heap, turn)
-
-    def _first(self) -> _Turn | None:
-        while self._heap:
-            turn = self._heap[0]
-            if self._turns.get(turn.session_id) is turn:
-                return turn
-            heapq.heappop(self._heap)
-        return None
-
-
-class Answer(NamedTuple):
-    """What one answer says about each id that was asked for.
-
-    Attributes:
-        observed: The states it shows; ids that nobody asked for are left out.
-        absent: Ids that do not exist: asked for alone, and not found.
-        unlisted: Ids that a page of many left out, which proves nothing.
-    """
-
-    observed: Mapping[str, Observation]
-    absent: tuple[str, ...]
-    unlisted: tuple[str, ...]
-
-
-def sort_out(asked: Sequence[str], seen: Mapping[str, Observation]) -> Answer:
-    """Return what the answer `seen` to a question about `asked` says about each of them."""
-    observed = {session_id: seen[session_id] for session_id in asked if session_id in seen}
-    rest = tuple(session_id for session_id in asked if session_id not in observed)
-    return Answer(observed, *((rest, ()) if len(asked) == 1 else ((), rest)))
+    def _next_shared(self) -> float:
+        regular = max(self._regular.due(), self._regular_from)
+        return min(self._urgent.due(), self._held.due(), regular)
 
 
 def split(asked: Sequence[str], named: Iterable[str]) -> tuple[tuple[str, ...], ...]:

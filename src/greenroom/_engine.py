@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from greenroom import _log
+from greenroom._alarms import Alarms
 from greenroom._callbacks import Callback, Callbacks
 from greenroom._errors import GreenroomError, PollerClosed, TableError
 from greenroom._reader import Reader, Source
@@ -28,7 +29,7 @@ from greenroom._tracker import Patience, Tracker
 from greenroom._waiting import Wait, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from anyio.abc import TaskGroup
 
@@ -47,7 +48,7 @@ class Session:
 
     Attributes:
         tracker: Its memory.
-        waits: Who waits on it.
+        waits: Who waits on it, in the order of joining.
         watches: Who watches it.
     """
 
@@ -55,7 +56,7 @@ class Session:
 
     def __init__(self, tracker: Tracker) -> None:
         self.tracker = tracker
-        self.waits: list[Wait] = []
+        self.waits: dict[Wait, None] = {}
         self.watches: list[Watch] = []
 
 
@@ -73,8 +74,12 @@ class Engine:
     Attributes:
         table: The source's transition table.
         reader: Makes the calls, and counts them.
+        alarms: Minds the deadlines.
         callbacks: Who wants to hear of what.
-        counts: Reads, transitions, stale answers and errors of callbacks, by those names.
+        reads: Answers about single sessions.
+        transitions: Changes seen.
+        stale: Answers not believed.
+        callback_failures: Exceptions that callbacks raised.
         outcomes: Waits that ended, by verdict.
         callback_errors: The latest of what callbacks raised.
         sessions: Those being polled, by id.
@@ -92,9 +97,10 @@ class Engine:
     ) -> None:
         self.table = source.table
         self.callbacks = Callbacks(self.table, self._callback_failed)
-        self.counts: Counter[str] = Counter()
+        self.alarms = Alarms()
+        self.reads = self.transitions = self.stale = self.callback_failures = 0
         self.outcomes: Counter[Verdict] = Counter()
-        self.callback_errors: deque[Exception] = deque(maxlen=MAX_CALLBACK_ERRORS)
+        self.callback_errors: deque[BaseException] = deque(maxlen=MAX_CALLBACK_ERRORS)
         self.sessions: dict[str, Session] = {}
         self._log = _log.logger(kind=self.table.kind)
         self.reader = Reader(source, limiter, call_timeout, self, self._log)
@@ -112,13 +118,13 @@ class Engine:
         self._started = (anyio.current_time(), datetime.now(UTC))
 
     def close(self) -> None:
-        """Take no more waits, and end those that are pending."""
-        self._tasks = None
+        """End the waits that are pending, and take no more."""
         for session in tuple(self.sessions.values()):
             for watch in session.watches:
                 watch.close()
             for wait in tuple(session.waits):
                 self.settle(wait, Verdict.CANCELLED, PollerClosed("the poller was closed"))
+        self._tasks = None
 
     def check_open(self) -> None:
         """Return if waits are taken.
@@ -134,20 +140,24 @@ class Engine:
     def look_now(self, session_id: str) -> None:
         """Look at a session now, if somebody is interested in it."""
         if session_id in self.sessions:
-            self.reader.now(session_id)
+            self.reader.at_once(session_id)
 
     def join(self, wait: Wait) -> None:
         """Begin to poll for a wait."""
         session = self._poll(wait.id)
         wait.reads_before = session.tracker.reads
         wait.history_from = max(0, len(session.tracker.history) - 1)
-        session.waits.append(wait)
+        session.waits[wait] = None
+
+    def leave_later(self, leave: Callable[[], None]) -> None:
+        """Have `leave` called at a safe time: this is called by garbage collection."""
+        self.alarms.soon(leave)
 
     def leave(self, wait: Wait) -> None:
         """Stop polling for a wait."""
         session = self.sessions.get(wait.id)
         if session is not None and wait in session.waits:
-            session.waits.remove(wait)
+            del session.waits[wait]
             self._release(session)
 
     def look_last(self, waits: Iterable[Wait]) -> None:
@@ -155,7 +165,7 @@ class Engine:
         now = anyio.current_time()
         for wait in waits:
             wait.final_at = now
-            self.reader.now(wait.id)
+            self.reader.at_once(wait.id)
 
     def settle(self, wait: Wait, verdict: Verdict, error: GreenroomError | None = None) -> None:
         """End a wait."""
@@ -179,17 +189,22 @@ class Engine:
             goal=wait.goal,
             error=error,
         )
-        result = replace(result, explanation=explain(result, self.table))
+        trouble = self.reader.last_error
+        result = replace(result, explanation=explain(result, self.table, trouble))
         self.outcomes[verdict] += 1
         self._log.info("wait.settled", id=wait.id, verdict=verdict.value, state=result.state)
-        session.waits.remove(wait)
+        del session.waits[wait]
         wait.group.settled(wait, result)
         if self._tasks is not None:
             self.callbacks.outcome(result, self._tasks)
         self._release(session)
 
+    def set_alarm(self, at: float, method: Callable[[], None]) -> None:
+        """Have `method` called at `at`, unless its object is gone by then."""
+        self.alarms.set(at, method)
+
     def watch(self, session_id: str, watch: Watch) -> None:
-        """Begin to poll for a watch, which is told at once how the session came to be as it is."""
+        """Begin to poll for a watch, which is told at once of the last change that is known."""
         session = self._poll(session_id)
         session.watches.append(watch)
         if session.tracker.history:
@@ -213,7 +228,7 @@ class Engine:
             self._log.warning("state.unknown", id=session_id, state=seen.state)
         before = tracker.stale
         transition = tracker.observe(seen, asked_at=asked_at, now=now, at=self._utc(now))
-        self.counts["stale"] += tracker.stale - before
+        self.stale += tracker.stale - before
         self._told(session, transition, asked_at)
 
     def not_found(self, session_id: str, asked_at: float) -> None:
@@ -225,26 +240,28 @@ class Engine:
     def unlisted(self, session_id: str, asked_at: float) -> None:
         """Take in that a page left a session out."""
         session, now = self.sessions[session_id], anyio.current_time()
-        session.tracker.unlisted()
-        worth_a_call = bool(session.watches and session.tracker.state) or any(
-            session.tracker.absence_would_count(wait.goal, wait.since, now)
-            for wait in session.waits
+        tracker = session.tracker
+        tracker.unlisted()
+        vanished = bool(session.watches and tracker.state) and not tracker.absent
+        worth_a_call = vanished or any(
+            tracker.absence_would_count(wait.goal, wait.since, now) for wait in session.waits
         )
         if worth_a_call:
-            self.counts["reads"] += 1
+            self.reads += 1
             self.reader.alone(session_id)
         else:
             self._told(session, None, asked_at)
 
-    def refused(self, session_id: str, error: GreenroomError) -> None:
+    def refused(self, session_id: str, error: GreenroomError, asked_at: float) -> None:
         """Take in that the source refuses an id."""
         session = self.sessions[session_id]
         self._log.error("source.refused", id=session_id, error=str(error))
         for watch in session.watches:
-            watch.put(error)
+            watch.refuse(session_id, error)
         session.watches.clear()
         for wait in tuple(session.waits):
-            self.settle(wait, Verdict.ERROR, error)
+            if wait.since <= asked_at:
+                self.settle(wait, Verdict.ERROR, error)
         self._release(session)
 
     def unanswered(self, session_id: str, asked_at: float) -> None:
@@ -255,11 +272,11 @@ class Engine:
 
     def _told(self, session: Session, transition: Transition | None, asked_at: float) -> None:
         """Pass on what an answer showed, settle what it decides, and give the next turn."""
-        self.counts["reads"] += 1
+        self.reads += 1
         tracker = session.tracker
-        self.reader.later(tracker.id, self._schedule.delay(max(1, tracker.looks)))
+        self.reader.later(tracker.id, asked_at, self._schedule.delay(max(1, tracker.looks)))
         if transition is not None:
-            self.counts["transitions"] += 1
+            self.transitions += 1
             self._log.info(
                 "session.changed",
                 id=transition.id,
@@ -272,9 +289,10 @@ class Engine:
             if self._tasks is not None:
                 self.callbacks.transition(transition, self._tasks)
         now = anyio.current_time()
+        refusal = self._refusal(tracker)
         for wait in tuple(session.waits):
-            if self._strict and tracker.state in self._unknown_states:
-                self.settle(wait, Verdict.ERROR, self._unknown(tracker))
+            if refusal is not None and wait.since <= tracker.asked_at:
+                self.settle(wait, Verdict.ERROR, refusal)
                 continue
             verdict = tracker.verdict(wait.goal, wait.since, now)
             if verdict is not Verdict.PENDING:
@@ -303,16 +321,28 @@ class Engine:
             self._remembered.popitem(last=False)
 
     def _callback_failed(
-        self, callback: Callback, event: Transition | WaitResult, error: Exception
+        self, callback: Callback, event: Transition | WaitResult, error: BaseException
     ) -> None:
-        self.counts["callback_errors"] += 1
+        self.callback_failures += 1
         self.callback_errors.append(error)
         name = getattr(callback, "__qualname__", repr(callback))
         self._log.error("callback.failed", id=event.id, callback=name, exc_info=error)
 
-    def _unknown(self, tracker: Tracker) -> TableError:
-        return TableError(f"{tracker.id} is in {tracker.state}, which {self.table.kind} has not")
+    def _refusal(self, tracker: Tracker) -> TableError | None:
+        if not self._strict or tracker.state not in self._unknown_states:
+            return None
+        return TableError(
+            f"{tracker.id} is in {tracker.state}, which is no state of {self.table.kind}"
+        )
 
     def _utc(self, now: float) -> datetime:
         loop_time, wall_time = self._started
         return wall_time + timedelta(seconds=now - loop_time)
+
+
+def _message(
+    seen: Observation | None, verdict: Verdict, error: GreenroomError | None
+) -> str | None:
+    if verdict is Verdict.ERROR:
+        return str(error)
+    return None if seen is None else seen.message

@@ -10,7 +10,8 @@ Three branches, by who can do something about it:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+import math
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -104,19 +105,13 @@ class SourceError(GreenroomError):
         self.ids = tuple(ids)
         self.code = code
         self.operation = operation
-        self.retry_after = retry_after
+        self.retry_after = _seconds(retry_after)
 
-    def about(self, session_id: str) -> Self:
-        """Return the same error as the refusal of one session, named in its `ids`."""
-        error = type(self)(
-            str(self),
-            ids=(session_id,),
-            code=self.code,
-            operation=self.operation,
-            retry_after=self.retry_after,
-        )
-        error.__cause__ = self.__cause__
-        return error
+
+def _seconds(asked: float | None) -> float | None:
+    """Return seconds that can be waited, or None: what a service asks for may be garbage."""
+    sound = isinstance(asked, (int, float)) and 0 <= asked < math.inf
+    return asked if sound else None
 
 
 class AccessDenied(SourceError):

@@ -43,6 +43,7 @@ LEAST = 0.05
 """The part of the maximum rate that no cut goes below."""
 
 _ROUNDING = 1e-9
+_SHORTEST = 1e-6  # seconds; what is added to a large clock has to be more than nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +78,8 @@ class Limiter(Protocol):
         """Give back a grant that was not used."""
         ...
 
-    def throttled(self, retry_after: float | None = None) -> None:
-        """Learn that the service throttled a call."""
-        ...
-
-    def statistics(self) -> LimiterStatistics:
-        """Return the present figures."""
+    def slow_down(self, retry_after: float | None = None) -> None:
+        """Learn that the service throttled a call, and asks to stay away for so many seconds."""
         ...
 
 
@@ -93,9 +90,9 @@ class TokenBucket:
         "_blocked_until",
         "_burst",
         "_cut_at",
+        "_full_for",
         "_max_rate",
-        "_rate",
-        "_spilled",
+        "_rate_after_cut",
         "_tokens",
         "_updated",
     )
@@ -103,9 +100,9 @@ class TokenBucket:
     def __init__(self, max_rate: float, burst: int) -> None:
         self._max_rate = max_rate
         self._burst = burst
-        self._rate = max_rate
+        self._rate_after_cut = max_rate
         self._tokens = float(burst)
-        self._spilled = math.inf  # seconds for which the bucket has stood full
+        self._full_for = math.inf  # seconds for which the bucket has stood full
         self._updated = -math.inf
         self._blocked_until = -math.inf
         self._cut_at = -math.inf
@@ -115,7 +112,7 @@ class TokenBucket:
         if self._cut_at == -math.inf:
             return self._max_rate
         added = (now - self._cut_at) * self._max_rate / RECOVERY
-        return min(self._max_rate, self._rate + added)
+        return min(self._max_rate, self._rate_after_cut + added)
 
     def ready_in(self, now: float) -> float:
         """Return seconds until the next token, were nobody to take one; 0 if there is one now."""
@@ -128,9 +125,9 @@ class TokenBucket:
     def take(self, now: float) -> None:
         """Take one token; only right after `ready_in` returned 0."""
         self._refill(now)
-        if self._spilled >= SKEW:
+        if self._full_for >= SKEW:
             self._updated = now + SKEW
-        self._spilled = 0.0
+        self._full_for = 0.0
         self._tokens -= 1
 
     def put_back(self) -> None:
@@ -143,7 +140,7 @@ class TokenBucket:
         if retry_after is not None:
             self._blocked_until = max(self._blocked_until, now + retry_after)
         if now - self._cut_at >= CUT_INTERVAL:
-            self._rate = max(LEAST * self._max_rate, CUT * self.rate(now))
+            self._rate_after_cut = max(LEAST * self._max_rate, CUT * self.rate(now))
             self._cut_at = now
             self._tokens = min(self._tokens, 0.0)
 
@@ -153,10 +150,10 @@ class TokenBucket:
         if self._tokens < self._burst:
             mean_rate = (self.rate(self._updated) + self.rate(now)) / 2
             self._tokens += (now - self._updated) * mean_rate
-            self._spilled = max(0.0, self._tokens - self._burst) / mean_rate
+            self._full_for = max(0.0, self._tokens - self._burst) / mean_rate
             self._tokens = min(self._tokens, self._burst)
         else:
-            self._spilled += now - self._updated
+            self._full_for += now - self._updated
         self._updated = now
 
 
@@ -191,7 +188,7 @@ class RateLimiter:
         async with self._queue:
             # The bucket may be cut during the sleep, so it is asked again: no event to wait for.
             while (pause := self._bucket.ready_in(anyio.current_time())) > 0:  # noqa: ASYNC110
-                await anyio.sleep(pause)
+                await anyio.sleep(max(pause, _SHORTEST))
             self._bucket.take(anyio.current_time())
             self._granted += 1
 
@@ -200,7 +197,7 @@ class RateLimiter:
         self._bucket.put_back()
         self._granted -= 1
 
-    def throttled(self, retry_after: float | None = None) -> None:
+    def slow_down(self, retry_after: float | None = None) -> None:
         """Slow down: the service throttled a call.
 
         Args:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, overload
 
 import anyio
 
@@ -23,7 +23,7 @@ from greenroom._engine import Engine
 from greenroom._errors import PollerClosed
 from greenroom._limiter import Limiter, RateLimiter
 from greenroom._reader import Source
-from greenroom._results import WaitResult, WaitResults
+from greenroom._results import Transition, WaitResult, WaitResults
 from greenroom._schedule import Backoff, Every, Schedule
 from greenroom._states import Verdict
 from greenroom._tracker import Patience
@@ -57,7 +57,7 @@ class PollerStatistics:
         callback_errors: Exceptions that callbacks raised.
         lag: Seconds by which the call that should be next is overdue; above a second or two, the
             budget is too small for the number of sessions.
-        last_error: Why the latest call brought no states; None while calls succeed.
+        last_error: Why the latest call failed that is being tried again; None while calls succeed.
     """
 
     calls: int
@@ -80,7 +80,8 @@ class Poller:
     """Polls many sessions for many waits, under one budget. Use it as an async context manager.
 
     Leaving it normally waits for the callbacks that are still running; leaving it by an exception
-    cancels them. Waits of other tasks that are still pending then raise `PollerClosed`.
+    cancels them. What other tasks still wait for ends as CANCELLED: `wait` raises `PollerClosed`,
+    groups get a result.
 
     Args:
         source: What reads the states.
@@ -92,8 +93,8 @@ class Poller:
         not_found_grace: Seconds after the start of a wait in which not found may be too early.
         call_timeout: Seconds that one call may take before it counts as failed.
         strict: Whether a state that the table does not know ends a wait with `TableError`.
-        raise_callback_errors: Whether closing raises what callbacks raised (the latest hundred), as an
-            ExceptionGroup.
+        raise_callback_errors: Whether closing raises what callbacks raised, the latest hundred, as
+            one BaseExceptionGroup.
 
     Raises:
         ConfigurationError: A duration is negative, NaN or infinite, or the source's `max_batch` is
@@ -116,7 +117,7 @@ class Poller:
         self._engine = Engine(
             source,
             RateLimiter(max_rate=10, burst=20) if limiter is None else limiter,
-            schedule or (Every(BATCHED_INTERVAL) if batch > 1 else Backoff()),
+            _default_schedule(batch) if schedule is None else schedule,
             Patience(
                 _arguments.seconds("settle", settle),
                 _arguments.seconds("not_found_grace", not_found_grace),
@@ -153,7 +154,7 @@ class Poller:
         # The body's own exception passes by the task group, which would wrap it.
         await self._tasks.__aexit__(None, None, None)
         if exc is None and self._raise_callback_errors and self._engine.callback_errors:
-            raise ExceptionGroup("callbacks raised", tuple(self._engine.callback_errors))
+            raise BaseExceptionGroup("callbacks raised", tuple(self._engine.callback_errors))
 
     async def wait(
         self, session_id: str, /, *, until: str | Iterable[str], timeout: float | None
@@ -165,7 +166,7 @@ class Poller:
             until: The goal: a state, or several of which any will do.
             timeout: Seconds from now, time spent in calls included; None for no deadline. At the
                 deadline the session is looked at once more, so the wait may end up to two seconds
-                later; 0 is one look.
+                later; 0 is that last look alone.
 
         Returns:
             The result, whose verdict is SUCCESS.
@@ -199,7 +200,8 @@ class Poller:
             out is a result too, and does not raise.
 
         Raises:
-            TableError, ConfigurationError, PollerClosed: As for `wait`.
+            TableError, ConfigurationError: As for `wait`.
+            PollerClosed: The poller is not open.
         """
         group = self._group(ids, until, timeout)
         try:
@@ -221,16 +223,16 @@ class Poller:
     async def watch(self, ids: Iterable[str], /) -> AsyncIterator[Watch]:
         """Watch sessions: an async iterator over every `Transition` of them, until left.
 
-        The first transition of each session is the one that led to the state it is in. Transitions
-        queue up for a slow consumer without bound.
+        For a session that this poller has seen before, the first is the last change it knows of.
+        Transitions queue up for a slow consumer without bound.
 
         Raises:
             ConfigurationError, PollerClosed: As for `wait`.
             AccessDenied, InvalidRequest: Raised by the iterator: the source refuses an id, named in
                 the error's `ids`. Iterating again goes on with the others.
         """
-        watch = Watch()
         watched = _arguments.unique_ids(ids)
+        watch = Watch(watched)
         self._engine.check_open()
         for session_id in watched:
             self._engine.watch(session_id, watch)
@@ -241,7 +243,20 @@ class Poller:
             for session_id in watched:
                 self._engine.unwatch(session_id, watch)
 
-    def on(self, trigger: Trigger, callback: Callback) -> Callable[[], None]:
+    @overload
+    def on(
+        self, trigger: Verdict, callback: Callable[[WaitResult], object], /
+    ) -> Callable[[], None]: ...
+
+    @overload
+    def on(
+        self,
+        trigger: str | tuple[str | None, str | None],
+        callback: Callable[[Transition], object],
+        /,
+    ) -> Callable[[], None]: ...
+
+    def on(self, trigger: Trigger, callback: Callback, /) -> Callable[[], None]:
         """Call `callback`, a plain or an async function, whenever `trigger` happens.
 
         Args:
@@ -265,7 +280,7 @@ class Poller:
         """Look at a session now, because something outside hinted that it changed.
 
         A hint decides nothing: the session is read, and the read counts. One about a session that
-        nobody waits for is ignored.
+        nobody waits for or watches is ignored.
         """
         self._engine.look_now(session_id)
 
@@ -276,23 +291,24 @@ class Poller:
             calls=reader.calls,
             throttled=reader.throttled,
             failed=reader.failed,
-            reads=engine.counts["reads"],
-            reads_per_call=engine.counts["reads"] / reader.calls if reader.calls else 0.0,
-            transitions=engine.counts["transitions"],
-            stale=engine.counts["stale"],
+            reads=engine.reads,
+            reads_per_call=engine.reads / reader.calls if reader.calls else 0.0,
+            transitions=engine.transitions,
+            stale=engine.stale,
             sessions=len(engine.sessions),
             waiting=sum(len(session.waits) for session in engine.sessions.values()),
             in_flight=reader.in_flight,
             outcomes=dict(engine.outcomes),
-            callback_errors=engine.counts["callback_errors"],
+            callback_errors=engine.callback_failures,
             lag=reader.lag(),
             last_error=reader.last_error,
         )
 
     async def _poll(self, scope: anyio.CancelScope) -> None:
         with scope:
-            async with anyio.create_task_group() as calls:
-                await self._engine.reader.run(calls)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._engine.alarms.run)
+                await self._engine.reader.run(tasks)
 
     def _group(
         self, ids: Iterable[str], until: str | Iterable[str], timeout: float | None
@@ -304,14 +320,25 @@ class Poller:
         return Group(self._engine, unique, goal, anyio.current_time(), limit)
 
 
+def _default_schedule(batch: int) -> Schedule:
+    return Every(BATCHED_INTERVAL) if batch > 1 else Backoff()
+
+
 async def wait(
-    source: Source, session_id: str, /, *, until: str | Iterable[str], timeout: float | None
+    source: Source,
+    session_id: str,
+    /,
+    *,
+    until: str | Iterable[str],
+    timeout: float | None,
+    limiter: Limiter | None = None,
 ) -> WaitResult:
     """Wait for one session of `source` to reach `until`, with a poller of its own.
 
-    For more than one session use a `Poller`: waits share its calls and its budget.
+    For more than one session use a `Poller`: its waits share calls and budget. Several of these
+    share at least the budget if they are given the same `limiter`.
 
-    Args and errors are those of `Poller.wait`.
+    Args and errors are those of `Poller` and `Poller.wait`.
     """
-    async with Poller(source) as poller:
+    async with Poller(source, limiter=limiter) as poller:
         return await poller.wait(session_id, until=until, timeout=timeout)

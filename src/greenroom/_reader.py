@@ -5,27 +5,32 @@ only then is it decided whom the call reads, so that it carries everybody whose 
 
 What a call brings is sorted once, here:
 
-===========================  =======================================================================
-answer                       consequence
-===========================  =======================================================================
-states                       handed on, one by one
-an id alone, not found       handed on as not found
-an id missing from a page    handed on as unlisted, which proves nothing
-AccessDenied                 handed on as a refusal of every id in the call
-InvalidRequest, or a bug     of one id, or naming all: a refusal; else asked again apart
-anything else                tried again after jittered backoff; Throttled slows the limiter as well
-===========================  =======================================================================
+=======================  ===========================================================================
+answer                   consequence
+=======================  ===========================================================================
+states                   handed on, one by one
+an id alone, not found   handed on as not found
+missing from a page      handed on as unlisted, which proves nothing
+AccessDenied             handed on as a refusal of every id in the call
+InvalidRequest           of one id, or naming all: a refusal; else the ids are asked for apart
+NotFound, of several     the ids are asked for apart
+Throttled                the limiter slows down; tried again after jittered backoff
+anything else            tried again after jittered backoff, from the third time on in halves, so
+                         that an id on which the service stumbles does not take the others with it
+=======================  ===========================================================================
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import anyio
 
-from greenroom._batch import Agenda, sort_out, split
+from greenroom import _cancellation
+from greenroom._batch import Agenda, split
 from greenroom._errors import (
     AccessDenied,
     GreenroomError,
@@ -33,6 +38,7 @@ from greenroom._errors import (
     NotFound,
     SourceError,
     Throttled,
+    Unavailable,
 )
 from greenroom._schedule import Backoff
 from greenroom._states import Observation, TransitionTable
@@ -42,6 +48,9 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from greenroom._limiter import Limiter
+
+STUMBLES = 3
+"""Failed calls in a row from which on those who failed together are asked for in halves."""
 
 RETRY = Backoff(initial=1.0, factor=2.0, ceiling=10.0, floor=0.5)
 """Seconds between a failed call and the next one about the same sessions."""
@@ -76,13 +85,14 @@ class Source(Protocol):
 
         Raises:
             SourceError: There is no answer. `AccessDenied` and `InvalidRequest` end the waits that
-                they are about; everything else, and every OSError, is tried again.
+                they are about. Everything else is tried again, until the deadlines of those who
+                wait; so is any other exception, which is also logged with its traceback.
         """
         ...
 
 
 @runtime_checkable
-class PagedSource(Protocol):
+class PagedSource(Source, Protocol):
     """A source whose answer may take several API calls."""
 
     async def describe_pages(
@@ -111,7 +121,7 @@ class Listener(Protocol):
         """Take in that a page of many left this id out."""
         ...
 
-    def refused(self, session_id: str, error: GreenroomError) -> None:
+    def refused(self, session_id: str, error: GreenroomError, asked_at: float) -> None:
         """Take in that the source will not speak about this id."""
         ...
 
@@ -163,12 +173,9 @@ class Reader:
         self._polled: dict[str, _Polled] = {}
         self._wake = anyio.Event()
 
-    def __len__(self) -> int:
-        return len(self._polled)
-
-    def now(self, session_id: str) -> None:
+    def at_once(self, session_id: str) -> None:
         """Give a session a turn at once, with an answer asked for after this moment."""
-        self._turn(session_id, self._agenda.now)
+        self._turn(session_id, self._agenda.at_once)
 
     def soon(self, session_id: str) -> None:
         """Give a session a turn at once or, in company, very soon, likewise."""
@@ -182,13 +189,13 @@ class Reader:
             give(session_id, anyio.current_time())
             self._wake.set()
 
-    def later(self, session_id: str, interval: float) -> None:
-        """Give a session its next turn in `interval` seconds."""
-        self._agenda.later(session_id, anyio.current_time(), interval)
+    def later(self, session_id: str, since: float, interval: float) -> None:
+        """Give a session its next turn `interval` seconds after `since`."""
+        self._agenda.later(session_id, since, interval)
 
     def alone(self, session_id: str) -> None:
         """Ask for this session in a call of its own, as soon as possible."""
-        self._agenda.apart((session_id,))
+        self._agenda.apart((session_id,), anyio.current_time())
 
     def discard(self, session_id: str) -> None:
         """Stop asking for a session; an answer that is still on its way is dropped."""
@@ -197,8 +204,7 @@ class Reader:
 
     def lag(self) -> float:
         """Return the seconds by which the next call is overdue."""
-        due = self._agenda.next_due()
-        return max(0.0, anyio.current_time() - due) if math.isfinite(due) else 0.0
+        return max(0.0, anyio.current_time() - self._agenda.next_due())
 
     async def run(self, tasks: TaskGroup) -> None:
         """Make calls until cancelled, each in a task of its own."""
@@ -235,15 +241,16 @@ class Reader:
             for polled in call.values():
                 polled.in_flight = False
             self._wake.set()
+        asked = tuple(call)
         present = [id_ for id_, polled in call.items() if self._polled.get(id_) is polled]
         if isinstance(outcome, SourceError):
-            self._went_wrong(present, outcome, asked_at)
+            self._went_wrong(asked, present, outcome, asked_at)
         else:
-            self._went_well(present, tuple(call), outcome, asked_at)
+            self._went_well(asked, present, outcome, asked_at)
         for id_ in present:
             if call[id_].look_again and self._polled.get(id_) is call[id_]:
                 call[id_].look_again = False
-                self.now(id_)
+                self.at_once(id_)
 
     async def _ask(self, ids: Sequence[str]) -> Mapping[str, Observation] | SourceError:
         with anyio.CancelScope(deadline=anyio.current_time() + self._call_timeout) as limit:
@@ -256,76 +263,108 @@ class Reader:
 
             try:
                 if self._paged is not None:
-                    return _checked(await self._paged.describe_pages(ids, pay))
-                return _checked(await self._source.describe(ids))
+                    return _checked(await self._paged.describe_pages(ids, pay), ids)
+                return _checked(await self._source.describe(ids), ids)
             except NotFound as error:
                 return {} if len(ids) == 1 else error
             except SourceError as error:
                 return error
             except OSError as error:
-                return SourceError(f"{type(error).__name__}: {error}")
+                return Unavailable(f"{type(error).__name__}: {error}")
+            except anyio.get_cancelled_exc_class():
+                if _cancellation.is_ours():
+                    raise
+                return Unavailable("the source let a cancellation of its own escape")
             except Exception as error:  # noqa: BLE001  # a source may raise anything
-                self._log.exception("source.raised", ids=list(ids))
-                refusal = InvalidRequest(f"the source raised {error!r}")
-                refusal.__cause__ = error
-                return refusal
-        return SourceError(f"no answer within {self._call_timeout:g} s")
+                return self._raised(error)
+        return Unavailable(f"no answer within {self._call_timeout:g} s")
+
+    def _raised(self, error: Exception) -> SourceError:
+        """Return what an exception that no source should raise comes to."""
+        if isinstance(error, ExceptionGroup):
+            known: Exception | None = error.split((SourceError, OSError))[0]
+            while isinstance(known, ExceptionGroup):
+                known = known.exceptions[0]
+            if known is not None:
+                return known if isinstance(known, SourceError) else Unavailable(repr(known))
+        self._log.error("source.raised", exc_info=error)
+        return Unavailable(f"the source raised {error!r}")
 
     def _went_well(
         self,
-        present: Sequence[str],
         asked: Sequence[str],
+        present: Sequence[str],
         seen: Mapping[str, Observation],
         asked_at: float,
     ) -> None:
         if self.last_error is not None:
             self._log.info("source.recovered", after=self.last_error)
             self.last_error = None
-        answer = sort_out(asked, seen)
         for id_ in present:
             self._polled[id_].failures = 0
-            if id_ in answer.observed:
-                self._listener.observed(id_, answer.observed[id_], asked_at)
-            elif id_ in answer.absent:
+            if id_ in seen:
+                self._listener.observed(id_, seen[id_], asked_at)
+            elif len(asked) == 1:
                 self._listener.not_found(id_, asked_at)
             else:
                 self._listener.unlisted(id_, asked_at)
 
-    def _went_wrong(self, ids: Sequence[str], error: SourceError, asked_at: float) -> None:
+    def _went_wrong(
+        self, asked: Sequence[str], present: Sequence[str], error: SourceError, asked_at: float
+    ) -> None:
         self.failed += 1
-        if isinstance(error, InvalidRequest) and len(ids) > 1 and set(ids) - set(error.ids):
-            for group in split(ids, error.ids):
-                self._agenda.apart(group)
-            return
-        if isinstance(error, (AccessDenied, InvalidRequest)):
-            for id_ in ids:
-                self._listener.refused(id_, error.about(id_))
-            return
-        if isinstance(error, Throttled):
-            self.throttled += 1
-            self._limiter.throttled(error.retry_after)
+        self.throttled += isinstance(error, Throttled)
+        if isinstance(error, Throttled) or error.retry_after:
+            self._limiter.slow_down(error.retry_after)
+        match error:
+            case AccessDenied():
+                self._refuse(present, error, asked_at)
+            case InvalidRequest() if len(asked) == 1 or set(asked) <= set(error.ids):
+                self._refuse(present, error, asked_at)
+            case InvalidRequest() | NotFound():
+                for group in split(asked, error.ids):
+                    wanted = [id_ for id_ in group if id_ in present]
+                    self._agenda.apart(wanted, anyio.current_time())
+            case _:
+                self._try_again(present, error, asked_at)
+
+    def _refuse(self, ids: Iterable[str], error: SourceError, asked_at: float) -> None:
+        for id_ in ids:
+            self._listener.refused(id_, error, asked_at)
+
+    def _try_again(self, ids: Sequence[str], error: SourceError, asked_at: float) -> None:
         if self.last_error is None:
             self._log.warning("source.unavailable", error=str(error))
         self.last_error = str(error)
-        self._hold(ids, asked_at, error.retry_after or 0.0)
-
-    def _hold(self, ids: Iterable[str], asked_at: float, at_least: float) -> None:
-        """Keep those whose call failed away for one and the same time, so they stay together."""
         failures = 0
         for id_ in ids:
             self._polled[id_].failures += 1
             failures = max(failures, self._polled[id_].failures)
-        until = anyio.current_time() + max(at_least, RETRY.delay(max(1, failures)))
+        stumbling = failures >= STUMBLES and len(ids) > 1 and not isinstance(error, Throttled)
+        for group in split(ids, ()) if stumbling else (ids,):
+            until = anyio.current_time() + RETRY.delay(max(1, failures))
+            for id_ in group:
+                self._agenda.hold(id_, until)
         for id_ in ids:
-            self._agenda.hold(id_, until)
             self._listener.unanswered(id_, asked_at)
 
 
-def _checked(seen: Mapping[str, Observation]) -> Mapping[str, Observation]:
-    """Return `seen` if it is what a source must return; the rest is garbage, not an answer."""
+def _checked(seen: Mapping[str, Observation], asked: Sequence[str]) -> Mapping[str, Observation]:
+    """Return what `seen` says about those asked for; what is no observation is no answer.
+
+    Raises:
+        Unavailable: It is not what a source must return.
+    """
     if not isinstance(seen, Mapping):
-        raise SourceError(f"the source returned {type(seen).__name__}, not a mapping from id")
-    for id_, observation in seen.items():
-        if not isinstance(observation, Observation) or not isinstance(observation.state, str):
-            raise SourceError(f"the source returned {observation!r} for {id_}: no Observation")
-    return seen
+        raise Unavailable(f"the source returned {type(seen).__name__}, not a mapping from id")
+    wanted = {id_: seen[id_] for id_ in asked if id_ in seen}
+    for id_, one in wanted.items():
+        if not (
+            isinstance(one, Observation)
+            and isinstance(one.state, str)
+            and isinstance(one.reason, str | None)
+            and isinstance(one.message, str | None)
+            and isinstance(one.changed_at, datetime | None)
+        ):
+            raise Unavailable(f"the source returned {one!r} for {id_}: no observation")
+    return wanted

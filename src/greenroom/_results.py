@@ -16,7 +16,7 @@ from greenroom._errors import (
     WaitsFailed,
     WaitTimeout,
 )
-from greenroom._states import Verdict
+from greenroom._states import ANY_STATE, Verdict
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,7 +30,7 @@ class Transition:
 
     Attributes:
         id: The session.
-        before: The state seen before, or None at first sight.
+        before: The state seen before, or None at first sight and after an absence.
         after: The state seen now, or None where the service no longer knows the session.
         reason: The status code beside the new state, or None.
         message: The service's sentence beside it, or None.
@@ -85,7 +85,7 @@ class WaitResult:
     elapsed: float
     reads: int
     history: tuple[Transition, ...] = field(default=(), repr=False)
-    resource: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    resource: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     goal: Goal = frozenset()
     explanation: str = field(default="", repr=False)
     error: GreenroomError | None = None
@@ -146,7 +146,7 @@ class WaitResults(Mapping[str, WaitResult]):
 
     @property
     def failed(self) -> tuple[WaitResult, ...]:
-        """The results that neither succeeded nor timed out: failed, unreachable, missing, error."""
+        """The results that neither succeeded nor timed out, whatever their verdict."""
         return self._with(*set(Verdict) - {Verdict.SUCCESS, Verdict.TIMEOUT})
 
     @property
@@ -174,16 +174,25 @@ class WaitResults(Mapping[str, WaitResult]):
         return tuple(result for result in self._results.values() if result.verdict in verdicts)
 
 
-def explain(result: WaitResult, table: TransitionTable) -> str:
-    """Return one sentence about a result: what was seen, and what it would take to go on."""
-    goal = " or ".join(sorted(result.goal))
+def explain(result: WaitResult, table: TransitionTable, trouble: str | None = None) -> str:
+    """Return one sentence about a result: what was seen, and what it would take to go on.
+
+    Args:
+        result: The result, its own explanation still empty.
+        table: The kind's table.
+        trouble: Why the latest call failed, if it did.
+    """
+    goal = "any state" if result.goal == ANY_STATE else " or ".join(sorted(result.goal))
     where = f"{result.id} is {result.state}" if result.state else f"{result.id} was never seen"
     because = f" ({result.reason})" if result.reason else ""
     fault = table.explain(result.reason)
     tail = f": {fault}" if fault else f": {result.message}" if result.message else ""
     match result.verdict:
-        case Verdict.SUCCESS:
+        case Verdict.SUCCESS if result.state in result.goal or result.goal == ANY_STATE:
             return f"{where}{because}"
+        case Verdict.SUCCESS:
+            seen = f", last seen {result.state}" if result.state else ""
+            return f"{result.id} no longer exists{seen}"
         case Verdict.FAILURE:
             return f"{where}{because}, which ends the way to {goal}{tail}"
         case Verdict.UNREACHABLE:
@@ -194,6 +203,7 @@ def explain(result: WaitResult, table: TransitionTable) -> str:
             seen = f", last seen {result.state}" if result.state else ""
             return f"{result.id} does not exist{seen}"
         case Verdict.TIMEOUT:
-            return f"{where}{because}, not {goal}, after {result.elapsed:.1f} s"
+            failing = f"; the latest call failed: {trouble}" if trouble else ""
+            return f"{where}{because}, not {goal}, after {result.elapsed:.1f} s{failing}"
         case _:
             return f"{where}{because}: {result.message or result.verdict.value}"

@@ -17,6 +17,7 @@ one file that knows it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -63,7 +64,7 @@ class Backoff:
 
     Attributes:
         initial: Seconds that bound the first wait.
-        factor: What the bound grows by with each look at an unchanged state.
+        factor: What the bound is multiplied by with each look at an unchanged state; 1.1 or more.
         ceiling: Seconds that no wait exceeds.
         floor: Seconds that no wait falls below.
         jitter: Draws a wait from its bound; `backoff.full_jitter` unless given.
@@ -80,11 +81,11 @@ class Backoff:
     _bounds: tuple[float, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for name in ("initial", "factor", "ceiling"):
+        for name in ("initial", "ceiling"):
             _arguments.seconds(name, getattr(self, name), zero=False)
         _arguments.seconds("floor", self.floor)
-        if self.factor <= 1:
-            raise ConfigurationError(f"factor={self.factor!r} must be more than 1, as factor=2")
+        if not isinstance(self.factor, (int, float)) or not 1.1 <= self.factor < math.inf:
+            raise ConfigurationError(f"factor={self.factor!r} must be 1.1 or more, as factor=2")
         if not self.floor <= self.initial <= self.ceiling:
             raise ConfigurationError(
                 f"floor={self.floor!r}, initial={self.initial!r}, ceiling={self.ceiling!r} must "

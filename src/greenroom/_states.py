@@ -31,7 +31,6 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import cached_property
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from greenroom._errors import TableError
@@ -113,6 +112,10 @@ class TransitionTable:
     def __post_init__(self) -> None:
         if not self.moves:
             raise TableError(f"{self.kind}: a table needs at least one state in moves={{...}}")
+        lists: dict[str, object] = {**self.moves, "goals": self.goals, "failures": self.failures}
+        for where, listed in lists.items():
+            if isinstance(listed, str):
+                raise TableError(f"{self.kind}: {where}: {listed!r} is text; write ({listed!r},)")
         named: dict[str, Iterable[str]] = {
             "moves": (after for moves in self.moves.values() for after in moves),
             "failures": self.failures,
@@ -139,20 +142,27 @@ class TransitionTable:
         """Every state of the kind, in the order of the table."""
         return tuple(self.moves)
 
-    def goal(self, until: str | Iterable[str]) -> Goal:
+    def goal(self, until: str | Iterable[str], *, what: str = "until") -> Goal:
         """Return `until` as a checked goal.
+
+        Args:
+            until: A state, or several.
+            what: What an error calls it.
 
         Raises:
             TableError: `until` is empty or names a state that the kind does not have.
         """
-        goal = frozenset((until,) if isinstance(until, str) else until)
+        try:
+            goal = frozenset((until,) if isinstance(until, str) else until)
+        except TypeError:
+            raise TableError(f"{self.kind}: {what}={until!r} is no state and no list of") from None
         if goal == ANY_STATE:
             return goal
         if not goal:
-            raise TableError(f'{self.kind}: until is empty; name a state, as in until="READY"')
+            raise TableError(f"{self.kind}: {what} is empty; name a state, as {self.goals[0]!r}")
         for state in sorted(goal, key=str):
             if state not in self.moves:
-                raise TableError(f"{self.kind}: until names {self._unknown(state)}")
+                raise TableError(f"{self.kind}: {what} names {self._unknown(state)}")
         return goal
 
     def verdict(self, state: str, until: str | Iterable[str]) -> Verdict:
@@ -160,11 +170,14 @@ class TransitionTable:
 
         A state that the table does not know is PENDING. The answer is one of PENDING, SUCCESS,
         FAILURE and UNREACHABLE.
+
+        Raises:
+            TableError: `until` is empty or names a state that the kind does not have.
         """
         goal = frozenset((until,) if isinstance(until, str) else until)
         known = self._verdicts.get((state, goal))
         if known is None:
-            known = self._verdicts[state, goal] = self._judge(state, goal)
+            known = self._verdicts[state, goal] = self._judge(state, self.goal(goal))
         return known
 
     def awaits_action(self, state: str, goal: Goal) -> tuple[str, ...]:
@@ -209,7 +222,7 @@ class TransitionTable:
         return {}
 
     @cached_property
-    def _reach(self) -> Mapping[str, Goal]:
+    def _reach(self) -> dict[str, Goal]:
         """For every state, where the service may lead from it in any number of moves."""
         reach: dict[str, Goal] = {}
         for start in self.moves:
@@ -221,7 +234,7 @@ class TransitionTable:
                     seen.add(state)
                     ahead += self.moves.get(state, ())
             reach[start] = frozenset(seen)
-        return MappingProxyType(reach)
+        return reach
 
     def _path(self, before: str, after: str, without: str | None = None) -> tuple[str, ...]:
         """Return a shortest path over everybody's moves that avoids `without`, or `()`."""
@@ -242,6 +255,7 @@ class TransitionTable:
         return tuple(reversed(path))
 
     def _unknown(self, state: object) -> str:
-        close = get_close_matches(str(state).upper(), self.moves, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(self.moves)}"
+        alike = {known.casefold(): known for known in self.moves}
+        close = get_close_matches(str(state).casefold(), alike, n=1)
+        hint = f"did you mean {alike[close[0]]!r}?" if close else f"it has {', '.join(self.moves)}"
         return f"the unknown state {state!r}; {hint}"

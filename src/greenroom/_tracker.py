@@ -5,7 +5,7 @@ a table cannot know: **reads lie**. A service answers from replicas, and right a
 of them still tell the old story. Four rules follow, all bounded in time, so that a service that
 really behaves oddly is believed in the end:
 
-- A wait is decided only by reads that were asked for after it began.
+- A wait is decided only by answers that were asked for after it began.
 - A state at rest that a caller's action would lead on from (STOPPED, for someone who waits for
   READY) may be old news: PENDING for `settle` seconds from the start of the wait, unless the
   session has been seen to move since then.
@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from greenroom._results import Transition
-from greenroom._states import ANY_STATE, Goal, Observation, TransitionTable, Verdict
+from greenroom._states import Goal, Observation, TransitionTable, Verdict
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -50,12 +50,11 @@ class Tracker:
     Attributes:
         id: The session.
         observation: The last answer believed, or None while the session was never seen.
-        asked_at: When the last answer was asked for; -inf before the first.
+        asked_at: When the last answer that was believed was asked for; -inf before the first.
         reads: Answers so far, absences included.
         stale: Answers that were not believed because they were older than what was known.
         looks: Answers in a row that showed the present state.
         history: Transitions so far, oldest first.
-        absent: Whether the last answer, from a question about this id alone, was not found.
     """
 
     __slots__ = (
@@ -96,18 +95,19 @@ class Tracker:
 
     @property
     def absent(self) -> bool:
-        """Whether the last answer was not found."""
+        """Whether the last answer that was believed was not found."""
         return self._absences > 0
 
     def observe(
         self, seen: Observation, *, asked_at: float, now: float, at: datetime
     ) -> Transition | None:
         """Take in an answer that arrived at `now`, and return the transition it shows, if any."""
-        self._answered(asked_at)
+        self.reads += 1
         known = self.observation
         if known is not None and not self._absences and self._is_old_news(seen, known, now):
             self.stale += 1
             return None
+        self._believe(asked_at)
         before = None if known is None else known.state
         reappeared, self._absences = self._absences > 0 and known is not None, 0
         self.observation = seen
@@ -122,7 +122,7 @@ class Tracker:
                 before=None if reappeared else before,
                 after=seen.state,
                 at=at,
-                elapsed=now - self._first(asked_at),
+                elapsed=self._elapsed(now),
                 reason=seen.reason,
                 message=seen.message,
                 changed_at=seen.changed_at,
@@ -135,7 +135,8 @@ class Tracker:
 
     def observe_absence(self, *, asked_at: float, now: float, at: datetime) -> Transition | None:
         """Take in a not-found that answered a question about this id alone."""
-        self._answered(asked_at)
+        self.reads += 1
+        self._believe(asked_at)
         self._absences += 1
         self.looks += 1
         if self.observation is None or self._absences > 1:
@@ -147,7 +148,7 @@ class Tracker:
                 before=self.observation.state,
                 after=None,
                 at=at,
-                elapsed=now - self._first(asked_at),
+                elapsed=self._elapsed(now),
             ),
             now,
         )
@@ -181,11 +182,7 @@ class Tracker:
 
     def absence_would_count(self, goal: Goal, since: float, now: float) -> bool:
         """Return whether a not-found could decide this wait, and is worth asking alone for."""
-        return (
-            goal == ANY_STATE
-            or self._table.gone in goal
-            or now - since >= self._patience.not_found_grace
-        )
+        return self._table.gone in goal or now - since >= self._patience.not_found_grace
 
     def forget_details(self) -> None:
         """Keep only what it takes not to tell the same change twice."""
@@ -199,15 +196,13 @@ class Tracker:
             return False
         return new < old and now - self._seen_at < self._patience.settle
 
-    def _answered(self, asked_at: float) -> None:
-        self._first(asked_at)
-        self.asked_at = max(self.asked_at, asked_at)
-        self.reads += 1
-
-    def _first(self, asked_at: float) -> float:
+    def _believe(self, asked_at: float) -> None:
         if self._first_asked_at is None:
             self._first_asked_at = asked_at
-        return self._first_asked_at
+        self.asked_at = max(self.asked_at, asked_at)
+
+    def _elapsed(self, now: float) -> float:
+        return 0.0 if self._first_asked_at is None else now - self._first_asked_at
 
     def _moved(self, transition: Transition, now: float) -> Transition:
         if transition.before is not None:

@@ -1,9 +1,9 @@
 """Those who wait: one wait, a group of waits under one deadline, and a watch.
 
-A group runs in the task of whoever waits, so cancelling that task is all it takes to leave, and no
-task exists per session. The engine settles waits one by one; the group wakes, collects, and minds
-the deadline. When the deadline comes, the engine is asked for **one last look** at what is still
-pending, so that nobody is told *timeout* about a session that had just become ready.
+A group wakes whoever waits for it and holds no task of its own, so cancelling that task is all it
+takes to leave. The engine settles waits one by one and minds the deadline, also while nobody
+listens. When the deadline comes, what is still pending gets **one last look**, so that nobody is
+told *timeout* about a session that had just become ready.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import anyio
 
+from greenroom._errors import AccessDenied, InvalidRequest
 from greenroom._results import Transition, WaitResult, WaitResults
 from greenroom._states import Goal, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from greenroom._errors import GreenroomError
 
@@ -63,12 +64,20 @@ class Polling(Protocol):
         """Stop polling for this wait; it has no outcome."""
         ...
 
+    def leave_later(self, leave: Callable[[], None]) -> None:
+        """Have `leave` called at a safe time."""
+        ...
+
     def look_last(self, waits: Iterable[Wait]) -> None:
         """Read these once more; what is then still pending has timed out."""
         ...
 
     def settle(self, wait: Wait, verdict: Verdict) -> None:
         """End this wait now."""
+        ...
+
+    def set_alarm(self, at: float, method: Callable[[], None]) -> None:
+        """Have `method` called at `at`, unless its object is gone by then."""
         ...
 
 
@@ -88,13 +97,12 @@ class Group:
     ) -> None:
         self._engine = engine
         self._ids = tuple(ids)
-        self._deadline = now + timeout
-        self._final = False
         self._pending = {session_id: Wait(session_id, goal, now, self) for session_id in self._ids}
         self._fresh: deque[WaitResult] = deque()
         self._changed = anyio.Event()
         for wait in self._pending.values():
             engine.join(wait)
+        engine.set_alarm(now + timeout, self._deadline_reached)
 
     def settled(self, wait: Wait, result: WaitResult) -> None:
         """Take in an outcome. The engine calls this once per wait."""
@@ -123,22 +131,31 @@ class Group:
             self._engine.leave(wait)
         self._pending.clear()
 
+    def leave_later(self) -> None:
+        """Leave what is still pending, at a time that is safe for everybody else."""
+        if self._pending:
+            self._engine.leave_later(self.leave)
+
     async def _change(self) -> None:
-        self._changed = anyio.Event()
-        with anyio.CancelScope(deadline=self._deadline):
-            await self._changed.wait()
-            return
-        if self._final:
-            for wait in tuple(self._pending.values()):
-                self._engine.settle(wait, Verdict.TIMEOUT)
-        else:
-            self._final = True
-            self._deadline = anyio.current_time() + LAST_LOOK
-            self._engine.look_last(self._pending.values())
+        if self._changed.is_set():
+            self._changed = anyio.Event()
+        await self._changed.wait()
+
+    def _deadline_reached(self) -> None:
+        self._engine.look_last(self._pending.values())
+        self._engine.set_alarm(anyio.current_time() + LAST_LOOK, self._out_of_time)
+
+    def _out_of_time(self) -> None:
+        for wait in tuple(self._pending.values()):
+            self._engine.settle(wait, Verdict.TIMEOUT)
 
 
 class AsCompleted(AsyncIterator[WaitResult]):
-    """Results in the order in which they settle. Leaving the loop early leaves the waits too."""
+    """Results in the order in which they settle.
+
+    The remaining waits are left as soon as the iterator is closed, cancelled while it waits, or
+    dropped, as an early exit from `async for` does.
+    """
 
     def __init__(self, group: Group) -> None:
         self._group = group
@@ -161,17 +178,18 @@ class AsCompleted(AsyncIterator[WaitResult]):
         self._group.leave()
 
     def __del__(self) -> None:
-        self._group.leave()
+        self._group.leave_later()
 
 
 class Watch(AsyncIterator[Transition]):
     """Every transition of some sessions, from the moment of entering until left.
 
     Where the service refuses an id, iteration raises that error once; iterating again goes on with
-    the others.
+    the others, and ends when none is left.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ids: Iterable[str]) -> None:
+        self._watched = set(ids)
         self._events: deque[Transition | GreenroomError] = deque()
         self._changed = anyio.Event()
         self._closed = False
@@ -183,7 +201,8 @@ class Watch(AsyncIterator[Transition]):
         while not self._events:
             if self._closed:
                 raise StopAsyncIteration
-            self._changed = anyio.Event()
+            if self._changed.is_set():
+                self._changed = anyio.Event()
             await self._changed.wait()
         event = self._events.popleft()
         if isinstance(event, Transition):
@@ -194,6 +213,16 @@ class Watch(AsyncIterator[Transition]):
         """Hand over an event. The engine calls this."""
         self._events.append(event)
         self._changed.set()
+
+    def refuse(self, session_id: str, error: GreenroomError) -> None:
+        """Hand over that the source will not speak about a session. The engine calls this."""
+        kind = AccessDenied if isinstance(error, AccessDenied) else InvalidRequest
+        refusal = kind(str(error), ids=(session_id,))
+        refusal.__cause__ = error
+        self.put(refusal)
+        self._watched.discard(session_id)
+        if not self._watched:
+            self.close()
 
     def close(self) -> None:
         """End the iteration after the events that are already here."""

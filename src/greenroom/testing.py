@@ -30,7 +30,7 @@ import anyio
 from greenroom._states import Observation, TransitionTable
 from greenroom.sources._nimble_tables import STREAMING_SESSION
 
-__all__ = ["Call", "ScriptedSource", "VirtualClockEventLoop", "run"]
+__all__ = ["Call", "Script", "ScriptedSource", "VirtualClockEventLoop", "run"]
 
 Script = Sequence[tuple[float, str | Observation | None]]
 """What a session shows from when on: seconds since the source's first call, and a state, a whole

@@ -12,23 +12,20 @@ from types import MappingProxyType
 
 from greenroom._states import TransitionTable
 
-_SESSION_FAULTS = MappingProxyType(
-    {
-        "INTERNAL_ERROR": "the service failed inside; another try may succeed",
-        "INSUFFICIENT_CAPACITY": "no capacity for this instance type now; try another, or later",
-        "ACTIVE_DIRECTORY_DOMAIN_JOIN_ERROR": "the directory join failed; the studio's directory "
-        "or its credentials need a person",
-        "NETWORK_CONNECTION_ERROR": "the network connection failed; another try may succeed",
-        "INITIALIZATION_SCRIPT_ERROR": "an initialization script of the launch profile failed; "
-        "the script needs a person",
-        "DECRYPT_STREAMING_IMAGE_ERROR": "the streaming image could not be decrypted; its key "
-        "needs a person",
-        "NETWORK_INTERFACE_ERROR": "no network interface could be attached; another try may "
-        "succeed",
-        "AMI_VALIDATION_ERROR": "the machine image is not valid for streaming; the image needs a "
-        "person",
-    }
-)
+_SESSION_FAULTS = {
+    "INTERNAL_ERROR": "the service failed inside; another try may succeed",
+    "INSUFFICIENT_CAPACITY": "no capacity for this instance type now; try another, or later",
+    "ACTIVE_DIRECTORY_DOMAIN_JOIN_ERROR": "the directory join failed; the studio's directory "
+    "or its credentials need a person",
+    "NETWORK_CONNECTION_ERROR": "the network connection failed; another try may succeed",
+    "INITIALIZATION_SCRIPT_ERROR": "an initialization script of the launch profile failed; "
+    "the script needs a person",
+    "DECRYPT_STREAMING_IMAGE_ERROR": "the streaming image could not be decrypted; its key "
+    "needs a person",
+    "NETWORK_INTERFACE_ERROR": "no network interface could be attached; another try may succeed",
+    "AMI_VALIDATION_ERROR": "the machine image is not valid for streaming; the image needs a "
+    "person",
+}
 
 STREAMING_SESSION = TransitionTable(
     kind="nimble-session",

@@ -26,6 +26,7 @@ from greenroom._states import Observation
 from greenroom.sources import _nimble_tables as tables
 from greenroom.sources._aws import call, open_client
 from greenroom.sources._aws_json import read_json
+from greenroom.sources._nimble_tables import TABLES
 from greenroom.sources._nimble_view import StreamingSession, VolumeConfiguration
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KINDS",
+    "TABLES",
     "Resources",
     "StreamingSession",
     "StreamingSessions",
@@ -318,11 +320,15 @@ def _observation(resource: Any) -> Observation | None:
     changed_at = resource.get("updatedAt")
     return Observation(
         state=resource["state"],
-        reason=resource.get("statusCode"),
-        message=resource.get("statusMessage"),
+        reason=_text(resource.get("statusCode")),
+        message=_text(resource.get("statusMessage")),
         changed_at=changed_at if isinstance(changed_at, datetime) else None,
         resource=resource,
     )
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _placeholder(parameter: str) -> str:
