@@ -91,11 +91,20 @@ def test_a_refusal(studio: Start, create: Create, run: Run) -> None:
     assert ran.events[0]["verdict"] == "error"
 
 
+def test_an_id_that_cannot_be_one_is_refused_before_any_call(studio: Start, run: Run) -> None:
+    studio()
+    ran = run(*_wait("good", "not/good", "a,b"))
+    assert ran.status == 2
+    assert "'not/good' is no id of a nimble-session" in ran.err
+    assert "(and 1 more)" in ran.err
+
+
 def test_changes_are_told_on_request(studio: Start, create: Create, run: Run) -> None:
     (session_id,) = create(studio())
     ran = run(*_wait(session_id, "--verbose"))
     assert ran.status == 0
-    assert f"{session_id}  (first seen) -> CREATE_IN_PROGRESS" in ran.err
+    assert f"{session_id}  (first seen) -> " in ran.err
+    assert "READY" in ran.err
 
 
 @pytest.mark.usefixtures("credentials")

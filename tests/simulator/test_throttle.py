@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.simulator import Limit
-from greenroom.simulator._throttle import TokenBucket
+from greenroom.simulator._simulator import TokenBucket
 
 
 def test_a_burst_passes_and_then_the_rate() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from greenroom._errors import ConfigurationError
 from greenroom.sources._nimble_tables import TABLES
 
 if TYPE_CHECKING:
@@ -83,11 +84,12 @@ def check_address(kind: str, address: Address) -> None:
 
 
 @asynccontextmanager
-async def connect(kind: str, address: Address) -> AsyncIterator[Source]:
-    """Open the source of a kind.
+async def connect(kind: str, address: Address, ids: Iterable[str]) -> AsyncIterator[Source]:
+    """Open the source of a kind, to be asked about these ids.
 
     Raises:
-        ConfigurationError: Credentials, the region or something else is missing or wrong.
+        ConfigurationError: Credentials, the region or something else is missing or wrong, or an
+            id cannot be one of this kind.
     """
     from greenroom.sources import nimble
 
@@ -97,4 +99,8 @@ async def connect(kind: str, address: Address) -> AsyncIterator[Source]:
         region_name=address.region,
         profile=address.profile,
     ) as sessions:
-        yield nimble.KINDS[kind](sessions)
+        source = nimble.KINDS[kind](sessions)
+        if wrong := [problem for id_ in ids if (problem := source.check_id(id_))]:
+            more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+            raise ConfigurationError(wrong[0] + more)
+        yield source

@@ -199,7 +199,7 @@ async def _open(
 ) -> AsyncIterator[Run]:
     limiter = asked.pacing.limiter()
     schedule = asked.pacing.schedule()
-    async with connect(asked.table.kind, asked.address) as source:
+    async with connect(asked.table.kind, asked.address, asked.ids) as source:
         poller = Poller(source, limiter=limiter, schedule=schedule, not_found_grace=not_found_grace)
         yield Run(poller, limiter, len(asked.ids), report, screen)
 

@@ -12,12 +12,11 @@ simulator is a witness, and shares no code with what it is to judge.
 """
 
 from greenroom.simulator._checks import SettingsError
-from greenroom.simulator._clock import Clock
-from greenroom.simulator._errors import StudioError
-from greenroom.simulator._pages import Page
+from greenroom.simulator._facts import StudioError
 from greenroom.simulator._server import serve
+from greenroom.simulator._sessions import Page
 from greenroom.simulator._settings import Fault, Law, Limit, Settings, StreamWork, Work
-from greenroom.simulator._simulator import Simulator, Statistics
+from greenroom.simulator._simulator import Clock, Simulator, Statistics
 from greenroom.simulator._studio import Studio
 from greenroom.simulator._timeline import Change
 

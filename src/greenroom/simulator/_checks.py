@@ -35,19 +35,21 @@ class SettingsError(ValueError):
     """A value that the simulator cannot be configured with; one line, with the remedy.
 
     Attributes:
-        where: Where the value stands, such as `create.median_s`; empty for the whole file.
+        where: Where the value stands, such as `create.median_s`; empty for all of the settings.
         problem: What is wrong with it.
+        file: The path of the file that it was read from; empty if there was none.
     """
 
-    def __init__(self, problem: str, where: str = "") -> None:
-        super().__init__(f"{where}: {problem}" if where else problem)
+    def __init__(self, problem: str, where: str = "", file: str = "") -> None:
+        super().__init__(": ".join(part for part in (file, where, problem) if part))
         self.problem = problem
         self.where = where
+        self.file = file
 
     def under(self, place: str) -> SettingsError:
         """Return the same error, seen from one level further up."""
         joint = "." if self.where and not self.where.startswith("[") else ""
-        return SettingsError(self.problem, f"{place}{joint}{self.where}")
+        return SettingsError(self.problem, f"{place}{joint}{self.where}", self.file)
 
 
 def unknown(name: object, known: Collection[str], what: str) -> SettingsError:

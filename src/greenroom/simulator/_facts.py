@@ -8,6 +8,7 @@ checked against.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,32 @@ ERRORS = {
 }
 """The seven errors, each with its HTTP status."""
 
+
+class StudioError(Exception):
+    """One of these errors: the studio's only way to refuse a request.
+
+    Attributes:
+        code: One of the service's seven errors, such as `ConflictException`.
+        message: What is wrong, for people.
+        status: The HTTP status that goes with the code.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = ERRORS[code]
+
+
 INSTANCE_TYPES = (
     *(f"g4dn.{size}xlarge" for size in ("", "2", "4", "8", "12", "16")),
     "g3.4xlarge",
     "g3s.xlarge",
     *(f"g5.{size}xlarge" for size in ("", "2", "4", "8", "16")),
 )
+
+ActionName = Literal["create", "start", "stop", "delete"]
+"""What a caller can do with a session."""
 
 RETENTION_MODES = ("RETAIN", "DELETE")
 
@@ -114,7 +135,9 @@ class ResourceKind:
     states: tuple[str, ...] = _COMMON_STATES
 
 
-RESOURCE_KINDS = {
+KindName = Literal["launch_profiles", "streaming_images", "studio_components", "studios"]
+
+RESOURCE_KINDS: dict[KindName, ResourceKind] = {
     "launch_profiles": ResourceKind(
         "launch profile", "launchProfile", "launchProfileId", "launch-profile"
     ),

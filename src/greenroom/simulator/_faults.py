@@ -11,8 +11,7 @@ from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
-from greenroom.simulator._errors import StudioError
-from greenroom.simulator._facts import ERRORS
+from greenroom.simulator._facts import ERRORS, StudioError
 from greenroom.simulator._settings import ANY
 from greenroom.simulator._wire import JSON, Reply, refuse
 

@@ -1,23 +1,37 @@
-"""The simulator behind a socket: a real HTTP server."""
+"""The simulator behind a socket: a real HTTP server.
+
+Beside the service's addresses it has its own, under `/_greenroom/`: to watch the simulator and to
+steer it while it runs.
+
+| address | does |
+|---|---|
+| `GET health` | says that it is up, the studio's id, and the simulated time |
+| `GET settings`, `POST settings` | shows the settings; changes some of them |
+| `GET statistics` | counts the calls, those throttled, and the faults |
+| `GET truth` | every change of every session so far, with its exact time in epoch seconds |
+| `POST advance` | with `{"seconds": n}`, jumps ahead in simulated time |
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from greenroom.simulator._clock import Clock
-from greenroom.simulator._control import control
 from greenroom.simulator._settings import Settings
-from greenroom.simulator._simulator import Simulator
-from greenroom.simulator._wire import Request
+from greenroom.simulator._simulator import Clock, Simulator
+from greenroom.simulator._wire import JSON, Reply, Request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+_PREFIX = "/_greenroom/"
 
 
 @asynccontextmanager
@@ -71,7 +85,7 @@ async def _answer(simulator: Simulator, http: web.BaseRequest) -> web.StreamResp
     asked = Request(
         http.method, http.rel_url.raw_path, http.rel_url.query, http.headers, await http.read()
     )
-    reply = control(simulator, asked) or await simulator.handle(asked)
+    reply = _control(simulator, asked) or await simulator.handle(asked)
     if reply.arrives == "all":
         return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
     response = web.StreamResponse(status=reply.status, headers=reply.headers)
@@ -82,3 +96,81 @@ async def _answer(simulator: Simulator, http: web.BaseRequest) -> web.StreamResp
     if http.transport is not None:
         http.transport.close()
     return response
+
+
+def _control(simulator: Simulator, request: Request) -> Reply | None:
+    """Answer a request to the simulator itself, or return None if it is meant for the studio."""
+    if not request.path.startswith(_PREFIX):
+        return None
+    name = request.path.removeprefix(_PREFIX)
+    if request.method == "GET" and name in _SHOWN:
+        return _reply(200, _SHOWN[name](simulator))
+    if request.method == "POST" and name in _ORDERS:
+        try:
+            return _reply(200, _ORDERS[name](simulator, _parsed(request.body)))
+        except ValueError as error:
+            return _reply(400, {"message": str(error)})
+    known = [
+        *(f"GET {_PREFIX}{each}" for each in _SHOWN),
+        *(f"POST {_PREFIX}{each}" for each in _ORDERS),
+    ]
+    return _reply(404, {"message": f"no such address; there are {', '.join(known)}"})
+
+
+def _reply(status: int, body: dict[str, Any]) -> Reply:
+    return Reply(status, json.dumps(body).encode(), JSON)
+
+
+def _health(simulator: Simulator) -> dict[str, Any]:
+    return {"status": "ok", "studioId": simulator.studio_id, "now": simulator.clock()}
+
+
+def _show_settings(simulator: Simulator) -> dict[str, Any]:
+    return simulator.settings.as_table()
+
+
+def _change_settings(simulator: Simulator, changes: Any) -> dict[str, Any]:
+    return simulator.configure(changes).as_table()
+
+
+def _statistics(simulator: Simulator) -> dict[str, Any]:
+    return asdict(simulator.statistics())
+
+
+def _truth(simulator: Simulator) -> dict[str, Any]:
+    sessions = {
+        session_id: [
+            {"at": change.at, "state": change.state, "statusCode": change.status_code}
+            for change in changes
+        ]
+        for session_id, changes in simulator.truth().items()
+    }
+    return {"now": simulator.clock(), "sessions": sessions}
+
+
+def _advance(simulator: Simulator, order: Any) -> dict[str, Any]:
+    seconds = order.get("seconds") if isinstance(order, dict) else None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise ValueError('seconds: must be a number, as in {"seconds": 60}')
+    simulator.clock.advance(seconds)
+    return {"now": simulator.clock()}
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the body must be JSON: {error}") from None
+
+
+_SHOWN: dict[str, Callable[[Simulator], dict[str, Any]]] = {
+    "health": _health,
+    "settings": _show_settings,
+    "statistics": _statistics,
+    "truth": _truth,
+}
+
+_ORDERS: dict[str, Callable[[Simulator, Any], dict[str, Any]]] = {
+    "settings": _change_settings,
+    "advance": _advance,
+}

@@ -1,4 +1,4 @@
-"""A session and a stream: what each is made with, and how it looks at a given time.
+"""What is shown of sessions and streams: each as it looks at a given time, and lists in pages.
 
 Both are described in the service's own words, times as epoch seconds. A member that has no value
 at the time, such as `stoppedAt` before the first stop, is left out.
@@ -6,14 +6,17 @@ at the time, such as `stoppedAt` before the first stop, is left out.
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from greenroom.simulator._facts import SESSION_FAULTS
+from greenroom.simulator._facts import SESSION_FAULTS, StudioError
 from greenroom.simulator._timeline import Change, Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from random import Random
 
 USER = "simulated-user"
@@ -109,3 +112,64 @@ class Stream:
         if change.state == "READY":
             members |= {"expiresAt": change.at + self.lasts, "url": self.url}
         return members
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list.
+
+    Attributes:
+        sessions: The sessions on it.
+        next_token: What to ask for the next page with; None on the last page.
+    """
+
+    sessions: list[dict[str, Any]]
+    next_token: str | None = None
+
+
+def paginate(
+    candidates: Sequence[str],
+    shown: Callable[[str], dict[str, Any] | None],
+    size: int,
+    filters: tuple[str | None, ...],
+    token: str | None,
+) -> Page:
+    """Return the page of `candidates` that begins where `token` says.
+
+    A token says how far the list has been read. It is sealed with the filters that the list was
+    asked with, so that it cannot be spent on another list: the server would have to guess what is
+    meant.
+
+    Args:
+        candidates: The ids that may be on the list, in an order that only ever grows at its end.
+        shown: Describes a candidate, or returns None for one that is not on the list.
+        size: How many a page holds.
+        filters: What the list was asked with.
+        token: Where the page before ended; None for the first.
+
+    Raises:
+        StudioError: ValidationException for a token that belongs to another list, or to none.
+    """
+    seal = hashlib.sha256(repr(filters).encode()).hexdigest()[:16]
+    position = 0 if token is None else _opened(token, seal)
+    sessions: list[dict[str, Any]] = []
+    for index in range(position, len(candidates)):
+        if len(sessions) == size:
+            return Page(sessions, _sealed(index, seal))
+        if (session := shown(candidates[index])) is not None:
+            sessions.append(session)
+    return Page(sessions)
+
+
+def _sealed(position: int, seal: str) -> str:
+    return base64.urlsafe_b64encode(f"{position}.{seal}".encode()).decode()
+
+
+def _opened(token: str, seal: str) -> int:
+    try:
+        position, _, sealed_with = base64.urlsafe_b64decode(token).decode().partition(".")
+        if sealed_with == seal:
+            return int(position)
+    except (binascii.Error, ValueError):
+        pass
+    raise StudioError("ValidationException", "nextToken was not given by a list with these filters")

@@ -30,6 +30,8 @@ from greenroom.simulator._facts import (
     RESOURCE_KINDS,
     SESSION_FAULTS,
     STREAM_FAULTS,
+    ActionName,
+    KindName,
 )
 
 ANY = "*"
@@ -158,7 +160,7 @@ def _latency(value: object) -> tuple[float, float]:
     return (bounds[0], bounds[1])
 
 
-def _seeds(kind: str) -> Reader[dict[str, str] | None]:
+def _seeds(kind: KindName) -> Reader[dict[str, str] | None]:
     return optional(table(choice(RESOURCE_KINDS[kind].states, "state")))
 
 
@@ -245,11 +247,11 @@ class Settings(Record):
             value = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
             return cls.from_table(value)
         except OSError as error:
-            raise SettingsError(f"cannot be read: {error.strerror}", str(file)) from error
+            raise SettingsError(f"cannot be read: {error.strerror}", file=str(file)) from error
         except SettingsError as error:
-            raise SettingsError(str(error), str(file)) from None
+            raise SettingsError(error.problem, error.where, str(file)) from None
         except ValueError as error:
-            raise SettingsError(f"cannot be understood: {error}", str(file)) from error
+            raise SettingsError(f"cannot be understood: {error}", file=str(file)) from error
 
     def merged(self, changes: object) -> Self:
         """Return these settings with some of them changed.
@@ -273,6 +275,24 @@ class Settings(Record):
         """Return what the throttle lets pass of an operation."""
         by_default = READS if OPERATIONS[operation].reads else WRITES
         return self.throttle.get(operation) or self.throttle.get(ANY) or by_default
+
+    def work(self, action: ActionName) -> Work:
+        """Return how long an action on a session takes, and how it may fail."""
+        return {
+            "create": self.create,
+            "start": self.start,
+            "stop": self.stop,
+            "delete": self.delete,
+        }[action]
+
+    def states(self, kind: KindName) -> dict[str, str] | None:
+        """Return the resources of a kind, by id, with their states; None if every id is READY."""
+        return {
+            "launch_profiles": self.launch_profiles,
+            "streaming_images": self.streaming_images,
+            "studio_components": self.studio_components,
+            "studios": self.studios,
+        }[kind]
 
 
 def _merge(old: dict[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,27 +1,102 @@
-"""A studio at the far end of a network: throttled, late, and at times out of order."""
+"""A studio at the far end of a network: throttled, late, and at times out of order.
+
+Time and throttle are the simulator's own: `Clock` makes it faster and moves it ahead, `TokenBucket`
+is the server's side of rate limiting. The latter shares no code with greenroom's own rate limiter:
+the simulator is the witness in every measurement of that limiter, and a witness is independent.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import math
+import sys
+import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING
 
-from greenroom.simulator._errors import StudioError
+from greenroom.simulator._facts import StudioError
 from greenroom.simulator._faults import FaultPlan, instead, spoilt
 from greenroom.simulator._studio import Studio
-from greenroom.simulator._throttle import TokenBucket
-from greenroom.simulator._wire import Reply, answer, recognise, refuse, unknown_operation
+from greenroom.simulator._wire import Reply, answer, recognise, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from greenroom.simulator._clock import Clock
-    from greenroom.simulator._settings import Settings
+    from greenroom.simulator._settings import Limit, Settings
     from greenroom.simulator._timeline import Change
-    from greenroom.simulator._wire import Request
+    from greenroom.simulator._wire import Call, Request
+
+
+class Clock:
+    """Tells the simulated time, in seconds since the epoch.
+
+    It starts level with `reading` and runs `speed` times as fast. A `reading` that stands still
+    makes a clock that only `advance` moves, which is what a test wants:
+    `Clock(lambda: 1_700_000_000.0)`.
+
+    Attributes:
+        speed: Simulated seconds per second of `reading`.
+        started: The simulated time at which the clock was made, in epoch seconds.
+    """
+
+    def __init__(self, reading: Callable[[], float] = time.time, *, speed: float = 1.0) -> None:
+        """Start the clock.
+
+        Raises:
+            ValueError: `speed` is not a finite number greater than 0.
+        """
+        if not (math.isfinite(speed) and speed > 0):
+            raise ValueError(f"speed: {speed} must be a finite number greater than 0")
+        self.speed = speed
+        self.started = reading()
+        self._reading = reading
+        self._ahead = 0.0
+
+    def __call__(self) -> float:
+        """Return the simulated time, in epoch seconds."""
+        return self.started + (self._reading() - self.started) * self.speed + self._ahead
+
+    def advance(self, seconds: float) -> None:
+        """Jump ahead by that many simulated seconds.
+
+        Raises:
+            ValueError: `seconds` is negative or not finite: simulated time never goes back.
+        """
+        if not 0 <= seconds <= sys.float_info.max:
+            raise ValueError(f"seconds: {seconds} must be a finite number of at least 0")
+        self._ahead += seconds
+
+    def wall(self, seconds: float) -> float:
+        """Return how long that many simulated seconds take, in seconds of the clock followed."""
+        return seconds / self.speed
+
+
+class TokenBucket:
+    """The throttle: a bucket that starts full, holds `burst` tokens and gains `rate` a second.
+
+    The limit comes with every call, so that it may change between two calls: the tokens already in
+    the bucket stay, as far as they fit.
+    """
+
+    def __init__(self) -> None:
+        self._tokens: float | None = None
+        self._filled_at = 0.0
+
+    def take(self, now: float, limit: Limit) -> bool:
+        """Take one token at `now` (simulated seconds), if there is one.
+
+        Returns:
+            Whether the call that asked may pass. Time that goes backwards adds no tokens.
+        """
+        tokens = float(limit.burst) if self._tokens is None else self._tokens
+        gained = max(0.0, now - self._filled_at) * limit.rate
+        tokens = min(float(limit.burst), tokens + gained)
+        allowed = tokens >= 1
+        self._tokens = tokens - 1 if allowed else tokens
+        self._filled_at = max(now, self._filled_at)
+        return allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,29 +180,28 @@ class Simulator:
 
     async def handle(self, asked: Request) -> Reply:
         """Answer one request to the studio, after as long as that takes."""
-        call = recognise(asked.method, asked.path)
-        if call is None:
-            return unknown_operation(asked)
-        operation = call.operation
-        self._calls[operation] += 1
-        fault = self._faults.strike(operation, self.clock() - self.clock.started)
+        call = recognise(asked)
+        if isinstance(call, Reply):
+            return call
+        self._calls[call.operation] += 1
+        fault = self._faults.strike(call.operation, self.clock() - self.clock.started)
         if fault is None:
-            return await self._carry_out(operation, asked)
+            return await self._carry_out(call)
         self._struck[fault.kind] += 1
         if fault.kind == "hang":
             await self._closing.wait()
         reply = instead(fault)
         if reply is None:
-            return spoilt(fault, await self._carry_out(operation, asked, fault.delay_s))
+            return spoilt(fault, await self._carry_out(call, fault.delay_s))
         if fault.kind == "ThrottlingException":
-            self._throttled[operation] += 1
+            self._throttled[call.operation] += 1
         await self._travel()
         return self._with_retry_after(reply, fault.retry_after)
 
-    async def _carry_out(self, operation: str, asked: Request, delay: float = 0.0) -> Reply:
-        refusal = self._refusal(operation)
+    async def _carry_out(self, call: Call, delay: float = 0.0) -> Reply:
+        refusal = self._refusal(call.operation)
         await self._travel(delay)
-        return refusal or answer(self.studio, asked, self.clock())
+        return refusal or answer(self.studio, call, self.clock())
 
     def _refusal(self, operation: str) -> Reply | None:
         """Return the throttle's refusal, or None if it lets the call pass."""

@@ -12,6 +12,10 @@ they look at it.
 Two kinds of delay separate what is true from what is shown, as in the real service: for
 `create_lag` seconds a new session is not found, and a read shows the state as it was up to
 `read_lag` seconds ago. Actions are judged by the truth.
+
+A `client_token` makes an action safe to repeat: a repeated request changes nothing, and returns the
+session or stream as it is now. A token that comes again with other parameters is refused with
+ConflictException, one that is empty or longer than 64 characters with ValidationException.
 """
 
 from __future__ import annotations
@@ -20,21 +24,20 @@ import string
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from greenroom.simulator._errors import StudioError
 from greenroom.simulator._facts import (
     INSTANCE_TYPES,
     RESOURCE_KINDS,
     RETENTION_MODES,
+    StudioError,
 )
-from greenroom.simulator._pages import Page, paginate
-from greenroom.simulator._sessions import USER, Session, Stream
+from greenroom.simulator._sessions import USER, Page, Session, Stream, paginate
 from greenroom.simulator._settings import Settings
 from greenroom.simulator._timeline import SESSION_ACTIONS, Timeline, plan_session, plan_stream
-from greenroom.simulator._tokens import Requests
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
+    from greenroom.simulator._facts import ActionName, KindName
     from greenroom.simulator._timeline import Change
 
 STUDIO_ID = "us-west-2-simulated"
@@ -82,26 +85,16 @@ class Studio:
         tags: Mapping[str, str] | None = None,
         client_token: str | None = None,
     ) -> dict[str, Any]:
-        """Create a session.
+        """Create a session, and return it: CREATE_IN_PROGRESS.
 
-        Args:
-            now: Simulated epoch seconds.
-            launch_profile_id: The launch profile to create it from.
-            streaming_image_id: The image that it streams; None for one that always exists.
-            instance_type: The instance that it runs on; None for the smallest.
-            owner: Who may use it; None for whoever asks.
-            tags: Anything.
-            client_token: Makes the request safe to repeat.
-
-        Returns:
-            The session, CREATE_IN_PROGRESS; or, for a repeated request, as it is now.
+        Without an image it streams one that always exists; without an instance type it runs on the
+        smallest; without an owner it belongs to whoever asks.
 
         Raises:
             StudioError: ValidationException for a value out of its range;
                 ResourceNotFoundException for a launch profile or image that is not there, and
-                ConflictException if it is not READY; ConflictException for a client token used
-                with other parameters; ServiceQuotaExceededException if there are too many
-                sessions.
+                ConflictException if it is not READY; ServiceQuotaExceededException if there are
+                too many sessions.
         """
         asked = (
             launch_profile_id,
@@ -145,21 +138,13 @@ class Studio:
         backup_id: str | None = None,
         client_token: str | None = None,
     ) -> dict[str, Any]:
-        """Start a STOPPED session.
+        """Start a STOPPED session, and return it: START_IN_PROGRESS.
 
-        Args:
-            now: Simulated epoch seconds.
-            session_id: The session.
-            backup_id: The backup to start it from. Any is accepted: backups are not modelled.
-            client_token: Makes the request safe to repeat.
-
-        Returns:
-            The session, START_IN_PROGRESS; or, for a repeated request, as it is now.
+        Any `backup_id` is accepted: backups are not modelled.
 
         Raises:
             StudioError: ResourceNotFoundException if there is no such session;
-                ConflictException if it is in another state, or for a client token used with other
-                parameters.
+                ConflictException if it is in another state.
         """
         session = self._existing(session_id, now)
         if not self._act("start", session, now, client_token, backup_id):
@@ -174,21 +159,14 @@ class Studio:
         retention_mode: str | None = None,
         client_token: str | None = None,
     ) -> dict[str, Any]:
-        """Stop a READY session.
+        """Stop a READY session, and return it: STOP_IN_PROGRESS.
 
-        Args:
-            now: Simulated epoch seconds.
-            session_id: The session.
-            retention_mode: What becomes of its volume: RETAIN or DELETE; None leaves it at that.
-            client_token: Makes the request safe to repeat.
-
-        Returns:
-            The session, STOP_IN_PROGRESS; or, for a repeated request, as it is now.
+        `retention_mode` says what becomes of its volume, RETAIN or DELETE; None leaves it at that.
 
         Raises:
             StudioError: ValidationException for another retention mode;
                 ResourceNotFoundException if there is no such session; ConflictException if it is
-                in another state, or for a client token used with other parameters.
+                in another state.
         """
         _check_choice("volumeRetentionMode", retention_mode, RETENTION_MODES)
         session = self._existing(session_id, now)
@@ -200,15 +178,7 @@ class Studio:
     def delete_session(
         self, now: float, session_id: str, *, client_token: str | None = None
     ) -> dict[str, Any]:
-        """Delete a session that is in no transition.
-
-        Args:
-            now: Simulated epoch seconds.
-            session_id: The session.
-            client_token: Makes the request safe to repeat.
-
-        Returns:
-            The session, DELETE_IN_PROGRESS; or, for a repeated request, as it is now.
+        """Delete a session that is in no transition, and return it: DELETE_IN_PROGRESS.
 
         Raises:
             StudioError: ResourceNotFoundException if there is no such session;
@@ -219,7 +189,7 @@ class Studio:
         return session.describe(now)
 
     def get_session(self, now: float, session_id: str) -> dict[str, Any]:
-        """Return a session, as a read at `now` (simulated epoch seconds) shows it.
+        """Return a session, as a read shows it.
 
         Raises:
             StudioError: ResourceNotFoundException if there is no such session, not yet, or not
@@ -241,14 +211,9 @@ class Studio:
     ) -> Page:
         """Return a page of sessions, oldest first or in the order of the ids asked for.
 
-        A list of given ids costs what those ids cost, however many sessions there are.
-
-        Args:
-            now: Simulated epoch seconds.
-            session_ids: The ids to look up, separated by commas; unknown ones are left out.
-            created_by: Only sessions that this user has created.
-            owned_by: Only sessions that belong to this user.
-            next_token: Where the page before ended.
+        `session_ids` are separated by commas; unknown ones are left out. A list of given ids costs
+        what those ids cost, however many sessions there are. `created_by` and `owned_by` leave only
+        the sessions of that user; `next_token` is where the page before ended.
 
         Raises:
             StudioError: ValidationException for a token that no list with these filters gave.
@@ -278,22 +243,13 @@ class Studio:
         expiration: int | None = None,
         client_token: str | None = None,
     ) -> dict[str, Any]:
-        """Create a stream of a READY session.
+        """Create a stream of a READY session, and return it: CREATE_IN_PROGRESS.
 
-        Args:
-            now: Simulated epoch seconds.
-            session_id: The session.
-            expiration: For how long the stream can be opened once it is READY, 60 to 3600 seconds;
-                None for the longest.
-            client_token: Makes the request safe to repeat.
-
-        Returns:
-            The stream, CREATE_IN_PROGRESS; or, for a repeated request, as it is now.
+        Once READY, it can be opened for `expiration` seconds, 60 to 3600; None for the longest.
 
         Raises:
             StudioError: ValidationException for another expiration; ResourceNotFoundException if
-                there is no such session; ConflictException if it is not READY, or for a client
-                token used with other parameters.
+                there is no such session; ConflictException if it is not READY.
         """
         if expiration is not None and not 60 <= expiration <= 3600:
             raise _invalid("expirationInSeconds must be between 60 and 3600")
@@ -318,7 +274,7 @@ class Studio:
         return stream.describe(now)
 
     def get_stream(self, now: float, session_id: str, stream_id: str) -> dict[str, Any]:
-        """Return a stream, with its secret URL while it is READY, at `now` (epoch seconds).
+        """Return a stream, with its secret URL while it is READY.
 
         Raises:
             StudioError: ResourceNotFoundException if there is no such stream, or not any more.
@@ -328,12 +284,10 @@ class Studio:
             raise _missing("stream", stream_id)
         return stream.describe(now)
 
-    def get_resource(self, kind: str, resource_id: str) -> dict[str, Any]:
+    def get_resource(self, kind: KindName, resource_id: str) -> dict[str, Any]:
         """Return a launch profile, streaming image, studio component or studio.
 
-        Args:
-            kind: The settings' name of its table, such as `launch_profiles`.
-            resource_id: Its id.
+        `kind` is the settings' name of its table, such as `launch_profiles`.
 
         Raises:
             StudioError: ResourceNotFoundException if the settings name others but not this one.
@@ -346,7 +300,7 @@ class Studio:
         }
 
     def truth(self, now: float) -> dict[str, tuple[Change, ...]]:
-        """Return, by session id, every change that has happened by `now` (epoch seconds).
+        """Return, by session id, every change that has happened by `now`.
 
         Sessions that reads do not show yet, or no longer, are included.
         """
@@ -357,7 +311,7 @@ class Studio:
         }
 
     def _act(
-        self, action: str, session: Session, now: float, token: str | None, asked: Hashable
+        self, action: ActionName, session: Session, now: float, token: str | None, asked: Hashable
     ) -> bool:
         target = (action, session.session_id)
         if self._requests.repeated(token, target, asked):
@@ -403,15 +357,15 @@ class Studio:
                 "ServiceQuotaExceededException", f"this studio may have {quota} sessions at once"
             )
 
-    def _resource_state(self, kind: str, resource_id: str) -> str:
-        seeded: dict[str, str] | None = getattr(self.settings, kind)
+    def _resource_state(self, kind: KindName, resource_id: str) -> str:
+        seeded = self.settings.states(kind)
         if seeded is None:
             return "READY"
         if resource_id not in seeded:
             raise _missing(RESOURCE_KINDS[kind].noun, resource_id)
         return seeded[resource_id]
 
-    def _require_ready(self, kind: str, resource_id: str) -> None:
+    def _require_ready(self, kind: KindName, resource_id: str) -> None:
         if (state := self._resource_state(kind, resource_id)) != "READY":
             noun = RESOURCE_KINDS[kind].noun
             raise StudioError("ConflictException", f"{noun} {resource_id} is {state}, not READY")
@@ -421,6 +375,43 @@ class Studio:
 
     def _arn(self, noun: str, resource_id: str) -> str:
         return f"arn:aws:nimble:{self._place}:{noun}/{resource_id}"
+
+
+class Requests:
+    """The requests that came with a client token, to tell a repeated one from a new one.
+
+    A client that gets no answer cannot know whether its request was carried out. It sends the same
+    request again, with the same token, and the service answers as if it had been asked once.
+    Tokens are separate for every target: what a request acts on, and how.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Hashable, str], tuple[Hashable, Any]] = {}
+
+    def repeated(self, token: str | None, target: Hashable, asked: Hashable) -> Any:
+        """Return what the first request with this token was about, or None if this is the first.
+
+        `asked` are the request's parameters. Without a token, every request is a new one.
+
+        Raises:
+            StudioError: ValidationException for a token that is too long or empty;
+                ConflictException for one that came before with other parameters.
+        """
+        if token is None:
+            return None
+        if not 1 <= len(token) <= 64:
+            raise _invalid("a client token has 1 to 64 characters")
+        before, subject = self._known.get((target, token), (asked, None))
+        if before != asked:
+            raise StudioError(
+                "ConflictException", "this client token was used with other parameters before"
+            )
+        return subject
+
+    def remember(self, token: str | None, target: Hashable, asked: Hashable, subject: Any) -> None:
+        """Keep what a request was about, to be returned when it is repeated."""
+        if token is not None:
+            self._known[target, token] = (asked, subject)
 
 
 def _invalid(message: str) -> StudioError:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from random import Random
 
+    from greenroom.simulator._facts import ActionName
     from greenroom.simulator._settings import Law, Settings
 
 
@@ -90,7 +91,7 @@ class Action:
 
 _FAILED = ("CREATE_FAILED", "START_FAILED", "STOP_FAILED", "DELETE_FAILED")
 
-SESSION_ACTIONS = {
+SESSION_ACTIONS: dict[ActionName, Action] = {
     "create": Action(
         frozenset(), "CREATE_IN_PROGRESS", ("READY", "STREAMING_SESSION_READY"), "CREATE_FAILED"
     ),
@@ -115,7 +116,9 @@ SESSION_ACTIONS = {
 }
 
 
-def plan_session(action: str, at: float, settings: Settings, rng: Random) -> Iterator[Change]:
+def plan_session(
+    action: ActionName, at: float, settings: Settings, rng: Random
+) -> Iterator[Change]:
     """Draw all that follows from an action on a session, if nobody acts again.
 
     A READY session is stopped by itself after `session_length`, a STOPPED one deleted after
@@ -123,20 +126,17 @@ def plan_session(action: str, at: float, settings: Settings, rng: Random) -> Ite
     """
     move = SESSION_ACTIONS[action]
     yield Change(at, move.during, f"STREAMING_SESSION_{move.during}")
-    work = getattr(settings, action)
+    work = settings.work(action)
     fault = _draw_fault(work.failures, rng)
     if fault is not None:
         yield Change(at + _draw(settings.failure, rng), move.failed, fault)
         return
     done = Change(at + _draw(work, rng), *move.done)
     yield done
-    timetable = {
-        "READY": ("stop", settings.session_length),
-        "STOPPED": ("delete", settings.stopped_length),
-    }
-    following, after = timetable.get(done.state, ("", None))
-    if after is not None:
-        yield from plan_session(following, done.at + after, settings, rng)
+    if done.state == "READY" and settings.session_length is not None:
+        yield from plan_session("stop", done.at + settings.session_length, settings, rng)
+    if done.state == "STOPPED" and settings.stopped_length is not None:
+        yield from plan_session("delete", done.at + settings.stopped_length, settings, rng)
 
 
 def plan_stream(at: float, lasts: float, settings: Settings, rng: Random) -> Iterator[Change]:

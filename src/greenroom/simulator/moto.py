@@ -48,7 +48,7 @@ from moto.core.responses import BaseResponse
 
 from greenroom.simulator._settings import Settings
 from greenroom.simulator._studio import Studio
-from greenroom.simulator._wire import Request, answer
+from greenroom.simulator._wire import Reply, Request, answer, recognise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,8 +100,9 @@ class NimbleBackend(BaseBackend):
         Returns:
             Status, headers and body.
         """
+        call = recognise(request)
         with self._one_at_a_time:
-            reply = answer(self.studio, request, self._clock())
+            reply = call if isinstance(call, Reply) else answer(self.studio, call, self._clock())
         return reply.status, reply.headers, reply.body
 
     @property
