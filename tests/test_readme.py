@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import anyio
@@ -94,6 +95,13 @@ def test_every_command_shown_exists_with_its_options(capsys):
         help_ = capsys.readouterr().out
         for option in arguments:
             assert not option.startswith("--") or option in help_, (name, option)
+
+
+def test_the_configuration_shown_is_one_that_the_simulator_takes():
+    (shown,) = blocks("toml")
+    settings = Settings.from_table(tomllib.loads(shown))
+    assert settings.create.median_s == 150
+    assert [fault.kind for fault in settings.faults] == ["outage"]
 
 
 def test_every_file_that_is_linked_exists():
