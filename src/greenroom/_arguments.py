@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+MOST = 10**12
+"""What no number of seconds, calls or sessions needs to exceed, and floats still count exactly."""
+
+
 def seconds(name: str, value: float, *, zero: bool = True) -> float:
     """Return `value` as a finite number of seconds, not negative.
 
@@ -19,7 +23,7 @@ def seconds(name: str, value: float, *, zero: bool = True) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ConfigurationError(f"{name}={value!r} is not a number of seconds, such as {name}=30")
-    if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
+    if not _is_sound(value) or value < 0 or (value == 0 and not zero):
         least = "0 or more" if zero else "more than 0"
         raise ConfigurationError(f"{name}={value!r} must be {least} finite seconds, as {name}=30")
     return float(value)
@@ -46,7 +50,7 @@ def rate(name: str, value: float) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ConfigurationError(f"{name}={value!r} is not a number of calls per second")
-    if not math.isfinite(value) or value <= 0:
+    if not _is_sound(value) or value <= 0:
         raise ConfigurationError(f"{name}={value!r} must be more than 0 calls per second")
     return float(value)
 
@@ -57,9 +61,13 @@ def count(name: str, value: int) -> int:
     Raises:
         ConfigurationError: It is anything else.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{name}={value!r} must be a whole number of at least 1")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
+        raise ConfigurationError(f"{name}={value!r} must be a whole number from 1 to {MOST:,}")
     return value
+
+
+def _is_sound(value: float) -> bool:
+    return -MOST <= value <= MOST
 
 
 def unique_ids(ids: Iterable[str]) -> tuple[str, ...]:

@@ -21,7 +21,6 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ class Agenda:
         self._urgent = _Queue(self._turns)
         self._regular = _Queue(self._turns)
         self._held = _Queue(self._turns)
-        self._apart: deque[tuple[float, tuple[str, ...]]] = deque()
+        self._apart: list[tuple[float, int, tuple[str, ...]]] = []
         self._apart_was_last = False
         self._serials = itertools.count()
         self._interval = 0.0
@@ -116,12 +115,12 @@ class Agenda:
         """Keep `session_id` out of every call before `until`: asking for it just failed."""
         self._held.put(_Turn(until, next(self._serials), session_id, 0.0))
 
-    def apart(self, session_ids: Iterable[str], now: float) -> None:
-        """Ask for these ids as soon as possible, in a call that nobody else rides along with."""
+    def apart(self, session_ids: Iterable[str], due: float) -> None:
+        """Ask for these ids from `due` on, in a call that nobody else rides along with."""
         if group := tuple(session_ids):
             for session_id in group:
                 self._turns.pop(session_id, None)
-            self._apart.append((now, group))
+            heapq.heappush(self._apart, (due, next(self._serials), group))
 
     def discard(self, session_id: str) -> None:
         """Forget `session_id`."""
@@ -135,9 +134,9 @@ class Agenda:
     def take(self, now: float) -> tuple[str, ...]:
         """Return whom a call made at `now` should read; they are off the agenda until put back."""
         shared = self._next_shared() <= now
-        if self._apart and not (shared and self._apart_was_last):
+        if self._apart and self._apart[0][0] <= now and not (shared and self._apart_was_last):
             self._apart_was_last = True
-            return self._apart.popleft()[1]
+            return heapq.heappop(self._apart)[2]
         self._apart_was_last = False
         if not shared:
             return ()

@@ -309,6 +309,8 @@ class Poller:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._engine.alarms.run)
                 await self._engine.reader.run(tasks)
+        if not scope.cancel_called:  # whatever ended it: nobody may wait for a poller that is gone
+            self._engine.close()
 
     def _group(
         self, ids: Iterable[str], until: str | Iterable[str], timeout: float | None

@@ -15,8 +15,9 @@ AccessDenied             handed on as a refusal of every id in the call
 InvalidRequest           of one id, or naming all: a refusal; else the ids are asked for apart
 NotFound, of several     the ids are asked for apart
 Throttled                the limiter slows down; tried again after jittered backoff
-anything else            tried again after jittered backoff, from the third time on in halves, so
-                         that an id on which the service stumbles does not take the others with it
+anything else            tried again after jittered backoff; the third time, and later while others
+                         are answered, in halves and without company, so that an id on which the
+                         service stumbles does not take the others with it
 =======================  ===========================================================================
 """
 
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from greenroom._limiter import Limiter
 
 STUMBLES = 3
-"""Failed calls in a row from which on those who failed together are asked for in halves."""
+"""Failed calls in a row after which those who failed together are asked for in halves."""
 
 RETRY = Backoff(initial=1.0, factor=2.0, ceiling=10.0, floor=0.5)
 """Seconds between a failed call and the next one about the same sessions."""
@@ -131,10 +132,11 @@ class Listener(Protocol):
 
 
 class _Polled:
-    __slots__ = ("failures", "in_flight", "look_again")
+    __slots__ = ("failing_since", "failures", "in_flight", "look_again")
 
     def __init__(self) -> None:
         self.failures = 0
+        self.failing_since = 0.0
         self.in_flight = False
         self.look_again = False
 
@@ -172,6 +174,7 @@ class Reader:
         self._agenda = Agenda(source.max_batch)
         self._polled: dict[str, _Polled] = {}
         self._wake = anyio.Event()
+        self._answered_at = -math.inf
 
     def at_once(self, session_id: str) -> None:
         """Give a session a turn at once, with an answer asked for after this moment."""
@@ -300,6 +303,7 @@ class Reader:
         if self.last_error is not None:
             self._log.info("source.recovered", after=self.last_error)
             self.last_error = None
+        self._answered_at = anyio.current_time()
         for id_ in present:
             self._polled[id_].failures = 0
             if id_ in seen:
@@ -336,15 +340,25 @@ class Reader:
         if self.last_error is None:
             self._log.warning("source.unavailable", error=str(error))
         self.last_error = str(error)
-        failures = 0
+        failures, since = 0, math.inf
         for id_ in ids:
-            self._polled[id_].failures += 1
-            failures = max(failures, self._polled[id_].failures)
-        stumbling = failures >= STUMBLES and len(ids) > 1 and not isinstance(error, Throttled)
-        for group in split(ids, ()) if stumbling else (ids,):
+            polled = self._polled[id_]
+            if polled.failures == 0:
+                polled.failing_since = asked_at
+            polled.failures += 1
+            failures = max(failures, polled.failures)
+            since = min(since, polled.failing_since)
+        others_answered = self._answered_at > since
+        stumbling = not isinstance(error, Throttled) and (
+            failures == STUMBLES or (failures > STUMBLES and others_answered)
+        )
+        for group in split(ids, ()) if stumbling and len(ids) > 1 else (ids,):
             until = anyio.current_time() + RETRY.delay(max(1, failures))
-            for id_ in group:
-                self._agenda.hold(id_, until)
+            if stumbling:
+                self._agenda.apart(group, until)
+            else:
+                for id_ in group:
+                    self._agenda.hold(id_, until)
         for id_ in ids:
             self._listener.unanswered(id_, asked_at)
 

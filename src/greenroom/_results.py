@@ -202,6 +202,11 @@ def explain(result: WaitResult, table: TransitionTable, trouble: str | None = No
         case Verdict.MISSING:
             seen = f", last seen {result.state}" if result.state else ""
             return f"{result.id} does not exist{seen}"
+        case Verdict.TIMEOUT if result.state is None:
+            why = trouble or "not found so far, which may be too early to tell"
+            return f"{result.id} was not seen within {result.elapsed:.1f} s: {why}"
+        case Verdict.ERROR:
+            return f"{result.id} was refused: {result.message}"
         case Verdict.TIMEOUT:
             failing = f"; the latest call failed: {trouble}" if trouble else ""
             return f"{where}{because}, not {goal}, after {result.elapsed:.1f} s{failing}"

@@ -152,7 +152,11 @@ def run(
     """
     options: dict[str, Any] = {"loop_factory": VirtualClockEventLoop}
     if backend == "trio":
-        from trio.testing import MockClock
+        try:
+            from trio.testing import MockClock
+        except ModuleNotFoundError as error:
+            message = "backend='trio' needs its extra: pip install 'greenroom[trio]'"
+            raise ModuleNotFoundError(message, name="trio") from error
 
         options = {"clock": MockClock(autojump_threshold=0)}
     return anyio.run(main, *args, backend=backend, backend_options=options)

@@ -87,7 +87,7 @@ def spawn() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         def start(*args: str) -> subprocess.Popen[str]:
             process = stack.enter_context(
                 subprocess.Popen(
-                    [sys.executable, "-m", "greenroom.cli", *args],
+                    [sys.executable, "-m", "greenroom", *args],
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     text=True,

@@ -42,7 +42,7 @@ def test_all_become_ready(studio: Start, create: Create, run: Run, tmp_path: Pat
     file.write_text("\n".join((first, *others)))
     ran = run(*_wait(first, "--ids-from", str(file)))
     assert ran.status == 0
-    assert ran.out.startswith("3 success of 3; ")
+    assert ran.out.startswith("3 succeeded of 3; ")
     assert not ran.err
 
 
@@ -74,7 +74,7 @@ def test_a_failure_is_told_with_its_reason(studio: Start, create: Create, run: R
     failure, summary = ran.out.splitlines()
     assert failure.startswith("failure: ")
     assert "INSUFFICIENT_CAPACITY" in failure
-    assert summary.startswith("1 failure of 1; ")
+    assert summary.startswith("1 failed of 1; ")
 
 
 def test_a_timeout(studio: Start, create: Create, run: Run) -> None:

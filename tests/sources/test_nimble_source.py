@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import anyio
+import anyio.abc
 import pytest
 from aiobotocore.session import AioSession
 from aiohttp import web
@@ -473,7 +474,8 @@ def test_what_cannot_be_right_is_said_before_any_call(options: dict[str, Any], f
 
 def test_no_region_is_said_before_any_call(no_aws: pytest.MonkeyPatch) -> None:
     no_aws.delenv("AWS_DEFAULT_REGION")
-    with pytest.raises(greenroom.ConfigurationError, match="AWS_DEFAULT_REGION"):
+    no_aws.delenv("AWS_REGION", raising=False)
+    with pytest.raises(greenroom.ConfigurationError, match="AWS_REGION"):
         opening()
 
 
@@ -501,3 +503,38 @@ def test_trio_without_httpx_is_said_before_any_call(monkeypatch: pytest.MonkeyPa
 
     with pytest.raises(greenroom.ConfigurationError, match=r"greenroom\[trio\]"):
         anyio.run(main, backend="trio")
+
+
+def test_a_call_is_one_request_even_on_a_connection_that_was_closed() -> None:
+    """aiohttp would repeat a GET by itself, behind the limiter's back."""
+    asked: list[bytes] = []
+
+    async def main() -> None:
+        async def close_at_once(stream: anyio.abc.SocketStream) -> None:
+            async with stream:
+                while True:
+                    asked.append(await stream.receive())
+                    if len(asked) > 1:
+                        return
+                    body = b'{"sessions": []}'
+                    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                    await stream.send(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+        listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        async with listener, anyio.create_task_group() as tasks:
+            tasks.start_soon(listener.serve, close_at_once)
+            async with nimble.connect(
+                studio_id="us-west-2-abc",
+                region_name="us-west-2",
+                endpoint_url=f"http://127.0.0.1:{port}",
+                aws_access_key_id="simulated",
+                aws_secret_access_key="simulated",
+            ) as sessions:
+                assert await sessions.describe(["s-1", "s-2"]) == {}
+                with pytest.raises(greenroom.Unavailable):
+                    await sessions.describe(["s-1", "s-2"])
+            tasks.cancel_scope.cancel()
+
+    anyio.run(main)
+    assert len(asked) == 2

@@ -31,6 +31,8 @@ def main(args: Sequence[str] | None = None) -> int:
         from greenroom.cli import _main
 
         return _main.run(sys.argv[1:] if args is None else args)
+    except KeyboardInterrupt:  # while importing; later ones are answered with a summary
+        return 130
     except ModuleNotFoundError as error:
         if error.name not in _EXTRAS:
             raise

@@ -88,6 +88,8 @@ def read_ids(path: str) -> tuple[str, ...]:
 
 def _read_text(path: str, name: str) -> str:
     try:
+        if path == "-" and sys.stdin is None:
+            raise click.BadParameter("standard input is closed")
         content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except OSError as error:
         raise click.BadParameter(f"cannot read {name}: {error.strerror}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import json
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -79,6 +79,8 @@ def wait_command(
 
     KIND says what they are; `greenroom table KIND` shows the states they can be in.
     A service that throttles or does not answer never ends a wait: it is tried until the timeout.
+    Right after an action reads can be old news, so that a session found at rest, or not found,
+    counts as unreachable or missing only after 30 seconds.
 
     Examples:
       greenroom wait nimble-session SESSION_ID --until READY
@@ -87,7 +89,7 @@ def wait_command(
     """
     goal = Goal(states_of(asked.table, until), timeout)
     as_json = output == "json"
-    live = not (as_json or verbose or no_live) and sys.stderr.isatty()
+    live = not (as_json or verbose or no_live) and _options.on_a_terminal()
     report = JsonReport() if as_json else TextReport(verbose=verbose, hold_back=live)
     screen: Screen = Notices(lines=not as_json)
     if live:
@@ -188,8 +190,9 @@ def table_command(table: TransitionTable, format_name: str) -> int:
 )
 @click.option("--config", metavar="FILE", help="Settings, as TOML or JSON: times, faults, limits.")
 @click.option("--seed", type=int, metavar="N", help="The same seed and requests, the same run.")
+@click.option("--print-config", is_flag=True, help="Print the settings as JSON, and end.")
 def simulator_command(
-    host: str, port: int, speed: float, config: str | None, seed: int | None
+    host: str, port: int, speed: float, config: str | None, seed: int | None, print_config: bool
 ) -> int:
     """Serve a simulated studio over HTTP, until you press Ctrl-C.
 
@@ -199,10 +202,14 @@ def simulator_command(
     Examples:
       greenroom simulator
       greenroom simulator --port 8000 --speed 10 --config studio.toml
+      greenroom simulator --print-config > studio.json
     """
     from greenroom.cli import _simulate
 
     settings = _simulate.read_settings(config, seed)
+    if print_config:
+        click.echo(json.dumps(settings.as_table(), indent=2))
+        return _status.OK
     return anyio.run(partial(_simulate.serve, settings, host=host, port=port, speed=speed))
 
 
@@ -242,7 +249,7 @@ def demo_command(sessions: int, speed: float, seed: int, output: str, no_live: b
     from greenroom.cli import _demo
 
     as_json = output == "json"
-    live = not (as_json or no_live) and sys.stderr.isatty()
+    live = not (as_json or no_live) and _options.on_a_terminal()
     return anyio.run(
         partial(_demo.run, sessions, speed=speed, seed=seed, as_json=as_json, live=live)
     )

@@ -165,7 +165,8 @@ def _states(progress: Progress) -> Text:
 def _slowest(progress: Progress, now: float) -> RenderableType:
     slowest = progress.slowest(SLOWEST, now)
     if not slowest:
-        return Text("all settled", style=_QUIET)
+        ended = progress.settled == progress.total
+        return Text("all settled" if ended else "nothing launched yet", style=_QUIET)
     rows = Table.grid(padding=(0, 2))
     rows.add_row(Text("waiting longest", style=_QUIET))
     for waiting in slowest:

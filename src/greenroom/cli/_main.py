@@ -64,6 +64,8 @@ def _explain(error: BaseException) -> int | None:
             return _complain(str(error), REFUSED)
         case GreenroomError():
             return _complain(str(error), FAILED)
+        case OSError():  # a full disk behind standard output, say
+            return _complain(str(error), BAD_USAGE)
     return None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce, wraps
@@ -17,6 +19,12 @@ from greenroom.cli._kinds import Address, check_address, table_of
 if TYPE_CHECKING:
     from greenroom._schedule import Schedule
     from greenroom._states import TransitionTable
+
+
+def on_a_terminal() -> bool:
+    """Return whether standard error is a terminal on which a live view can be drawn."""
+    dumb = os.environ.get("TERM", "") in ("", "dumb", "unknown")
+    return sys.stderr is not None and sys.stderr.isatty() and not dumb
 
 
 @dataclass(frozen=True, slots=True)

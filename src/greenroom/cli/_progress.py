@@ -27,6 +27,7 @@ ENOUGH = 5
 """Sessions that must have settled before anything is said about the time left."""
 
 UNSEEN = "not seen yet"
+UNLAUNCHED = "not launched yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Progress:
         """Take in that a wait ended."""
         self._pending.pop(result.id, None)
         self.outcomes[result.verdict] += 1
-        self._ended_in[result.state or result.verdict.value] += 1
+        self._ended_in[printable(result.state or result.verdict.value)] += 1
         self._settled_at.append(now)
 
     def elapsed(self, now: float) -> float:
@@ -92,7 +93,9 @@ class Progress:
     def states(self) -> list[tuple[str, int]]:
         """Return how many sessions were last seen in each state, most first."""
         pending = Counter(printable(state or UNSEEN) for _, state in self._pending.values())
-        return (pending + self._ended_in).most_common()
+        launched = len(self._pending) + self.settled
+        counts = (pending + self._ended_in).most_common()
+        return [*counts, (UNLAUNCHED, self.total - launched)] if launched < self.total else counts
 
     def slowest(self, count: int, now: float) -> list[Waiting]:
         """Return the sessions that have been waited for longest."""
@@ -126,9 +129,10 @@ class Progress:
     def line(self, statistics: PollerStatistics, now: float) -> str:
         """Return all of it on one line."""
         states = ", ".join(f"{count} {state}" for state, count in self.states())
+        trouble = "; no answer at the moment" if statistics.last_error else ""
         return (
             f"{self.settled} of {self.total} settled after {span(self.elapsed(now))}: {states}; "
-            f"{statistics.calls} calls, {statistics.throttled} throttled"
+            f"{statistics.calls} calls, {statistics.throttled} throttled{trouble}"
         )
 
     def _since(self, start: float) -> Iterable[float]:

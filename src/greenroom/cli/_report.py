@@ -15,13 +15,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from greenroom._states import Verdict
-from greenroom.cli._status import ENDINGS
+from greenroom.cli._status import ENDINGS, WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from greenroom._results import Transition, WaitResult
     from greenroom.cli._status import Tally
+
+
+UNSETTLED = 20
+"""Sessions that an interruption cut short which are named, as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,7 @@ class TextReport:
         self._verbose = verbose
         self._hold_back = hold_back
         self._lines: list[str] = []
+        self._unsettled: list[str] = []
 
     def transition(self, change: Transition) -> None:
         """Print a change, if asked to."""
@@ -125,8 +130,11 @@ class TextReport:
             click.echo(change_line(change), err=True)
 
     def outcome(self, result: WaitResult) -> None:
-        """Print what went wrong, if anything did; the summary counts those cancelled."""
-        if result.verdict in (Verdict.SUCCESS, Verdict.CANCELLED):
+        """Print what went wrong, if anything did; what an interruption cut short comes last."""
+        if result.verdict is Verdict.SUCCESS:
+            return
+        if result.verdict is Verdict.CANCELLED:
+            self._unsettled.append(f"{result.id}  {result.state or 'not seen yet'}")
             return
         self._lines.append(f"{result.verdict.value}: {printable(result.explanation)}")
         if not self._hold_back:
@@ -135,8 +143,13 @@ class TextReport:
     def summary(self, summary: Summary) -> None:
         """Print the counts that are not zero, and what it cost."""
         self._print_lines()
+        for line in self._unsettled[:UNSETTLED]:
+            click.echo(f"not settled: {printable(line)}")
+        if len(self._unsettled) > UNSETTLED:
+            more = len(self._unsettled) - UNSETTLED
+            click.echo(f"not settled: {more} more; --output json lists all of them")
         counts = ", ".join(
-            f"{summary.tally.counts[verdict]} {verdict.value}"
+            f"{summary.tally.counts[verdict]} {WORDS[verdict]}"
             for verdict in ENDINGS
             if summary.tally.counts[verdict]
         )

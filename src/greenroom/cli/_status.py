@@ -29,6 +29,17 @@ ENDINGS = (
 )
 """The verdicts that a wait can end with, in the order in which summaries count them."""
 
+WORDS = {
+    Verdict.SUCCESS: "succeeded",
+    Verdict.FAILURE: "failed",
+    Verdict.UNREACHABLE: "unreachable",
+    Verdict.MISSING: "missing",
+    Verdict.TIMEOUT: "timed out",
+    Verdict.ERROR: "refused",
+    Verdict.CANCELLED: "not settled",
+}
+"""What people are told of each."""
+
 HELP = """
 Exit status:
   0    all succeeded

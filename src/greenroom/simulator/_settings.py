@@ -250,7 +250,7 @@ class Settings(Record):
             raise SettingsError(f"cannot be read: {error.strerror}", file=str(file)) from error
         except SettingsError as error:
             raise SettingsError(error.problem, error.where, str(file)) from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise SettingsError(f"cannot be understood: {error}", file=str(file)) from error
 
     def merged(self, changes: object) -> Self:

@@ -42,9 +42,14 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import parse_qsl
 
-from moto import backend_index
-from moto.core.base_backend import BackendDict, BaseBackend
-from moto.core.responses import BaseResponse
+try:
+    from moto import backend_index
+    from moto.core.base_backend import BackendDict, BaseBackend
+    from moto.core.responses import BaseResponse
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "greenroom.simulator.moto needs its extra: pip install 'greenroom[moto]'", name=error.name
+    ) from error
 
 from greenroom.simulator._settings import Settings
 from greenroom.simulator._studio import Studio

@@ -7,6 +7,7 @@ they would spend the budget behind the limiter's back, and its errors arrive tra
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -42,8 +43,8 @@ MAX_CONNECTIONS = 32
 
 _FIXES: Mapping[type[Exception], str] = MappingProxyType(
     {
-        boto.NoRegionError: 'pass region_name="us-west-2", set AWS_DEFAULT_REGION, or give the '
-        "profile a region",
+        boto.NoRegionError: "set AWS_REGION, as AWS_REGION=us-west-2, or give the profile one; or "
+        "pass region_name= in Python, --region on the command line",
         boto.NoCredentialsError: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or choose a "
         "profile with AWS_PROFILE; a simulator takes any two words",
         boto.PartialCredentialsError: "an access key needs both halves: an id and a secret",
@@ -98,6 +99,8 @@ async def open_client(
             aws: Any = session or _own_session(profile, config)
             if model_path is not None:
                 _add_models(aws, str(model_path))
+            # botocore reads AWS_DEFAULT_REGION alone; every other SDK of AWS reads AWS_REGION.
+            region_name = region_name or os.environ.get("AWS_REGION")
             if not (region_name or aws.get_config_variable("region")):
                 raise boto.NoRegionError
             explicit = (aws_access_key_id, aws_secret_access_key) != (None, None)
@@ -154,8 +157,20 @@ def _own_session(profile: str | None, config: AioConfig) -> AioSession:
     return session
 
 
+class _OneRequest(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore is untyped
+    """aiohttp, without its second try of a GET on a connection that had been closed.
+
+    The limiter would not know of it, and the service would count it.
+    """
+
+    async def _get_session(self, proxy_url: str | None) -> Any:
+        session = await super()._get_session(proxy_url)
+        session._retry_connection = False  # noqa: SLF001  # no public switch; a test watches it
+        return session
+
+
 def _config() -> AioConfig:
-    backend: Any = HttpxSession if _on_trio() else AIOHTTPSession
+    backend: Any = HttpxSession if _on_trio() else _OneRequest
     return AioConfig(
         http_session_cls=backend,
         retries={"total_max_attempts": 1, "mode": "standard"},
@@ -194,8 +209,14 @@ def _check_endpoint(endpoint_url: str) -> None:
     try:
         parts = urlsplit(endpoint_url)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        secret = parts.username is not None or parts.password is not None
     except ValueError:
-        good = False
+        good = secret = False
+    if secret:
+        raise ConfigurationError(
+            "endpoint_url carries a user name or password, which AWS clients do not send; "
+            "leave it out, and give credentials the usual way"
+        )
     if not good:
         raise ConfigurationError(
             f"endpoint_url={endpoint_url!r} is not an http or https URL with a host, "

@@ -49,7 +49,7 @@ MAX_BATCH = 100
 
 _LIST = "ListStreamingSessions"
 _MODELS = Path(__file__).with_name("data")
-_UNFIT = re.compile(r"[\s,/]|^\.{0,2}$")
+_UNFIT = re.compile(r"[\s,/\x00-\x1f\x7f-\x9f]|^\.{0,2}$|^.{257}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +160,9 @@ class StreamingSessions(Resources):
     """The streaming sessions of a studio, up to a hundred in one call.
 
     Attributes:
+        client: The open aiobotocore client, for every other call, such as
+            `await sessions.client.create_streaming_session(studioId=..., launchProfileId=...)`.
+        studio_id: The studio.
         streams: The sessions' streams; an id is `SESSION_ID/STREAM_ID`.
         launch_profiles: The studio's launch profiles.
         streaming_images: The studio's streaming images.

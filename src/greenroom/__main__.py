@@ -1,4 +1,4 @@
-"""`python -m greenroom.cli` is `greenroom`."""
+"""`python -m greenroom`."""
 
 import sys
 
