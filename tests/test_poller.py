@@ -509,6 +509,7 @@ def test_if_polling_ends_uninvited_nobody_waits_for_ever(backend, run):
         async with Poller(Suicidal({"s-1": creating(0)})) as poller:
             results = await poller.wait_all(["s-1"], until="READY", timeout=100)
         assert results["s-1"].verdict in (Verdict.CANCELLED, Verdict.TIMEOUT)
+        assert results["s-1"].message is None, "a message is the service's own sentence"
 
     run(main)
 

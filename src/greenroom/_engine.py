@@ -177,11 +177,7 @@ class Engine:
             verdict=verdict,
             state=tracker.state,
             reason=None if seen is None else seen.reason,
-            message=str(error)
-            if verdict is Verdict.ERROR
-            else None
-            if seen is None
-            else seen.message,
+            message=_message(seen, verdict, error),
             elapsed=anyio.current_time() - wait.since,
             reads=tracker.reads - wait.reads_before,
             history=tuple(tracker.history[wait.history_from :]),
