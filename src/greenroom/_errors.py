@@ -5,7 +5,10 @@ Three branches, by who can do something about it:
 - `WaitError`: the wait is over and the goal was not reached. `.result` says all that was seen.
 - `SourceError`: the service answered something other than a state, or nothing. The poller lives
   through most of these; `AccessDenied` and `InvalidRequest` end the waits that they concern.
-- `TableError` and `ConfigurationError`: the program is wrong; nothing has been called yet.
+- `TableError` and `ConfigurationError`: the program is wrong; nothing has been called yet. A
+  `SpecError` is of this branch too: the list of what to launch is wrong.
+
+Beside them stands `JournalError`: the record of a launch cannot be read, or cannot be written.
 """
 
 from __future__ import annotations
@@ -25,6 +28,41 @@ class GreenroomError(Exception):
 
 class ConfigurationError(GreenroomError, ValueError):
     """Something needed before the first call is missing or wrong; the message shows the fix."""
+
+
+class SpecError(ConfigurationError):
+    """What is to be launched cannot be right. Nothing has been created.
+
+    Attributes:
+        problems: Every problem, each with the line or the place it is at.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        shown = "; ".join(self.problems[:_SHOWN_PROBLEMS])
+        more = len(self.problems) - _SHOWN_PROBLEMS
+        super().__init__(f"{shown}; and {more} more" if more > 0 else shown)
+
+    def __reduce__(self) -> tuple[type[SpecError], tuple[tuple[str, ...]]]:
+        return type(self), (self.problems,)
+
+
+_SHOWN_PROBLEMS = 20
+
+
+class JournalError(GreenroomError):
+    """The journal of a launch cannot be used. The message says why, and what can be done.
+
+    Attributes:
+        path: The journal.
+    """
+
+    def __init__(self, message: str, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+    def __reduce__(self) -> tuple[type[JournalError], tuple[str, str]]:
+        return type(self), (str(self), self.path)
 
 
 class TableError(GreenroomError, ValueError):

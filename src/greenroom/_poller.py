@@ -96,6 +96,9 @@ class Poller:
         raise_callback_errors: Whether closing raises what callbacks raised, the latest hundred, as
             one BaseExceptionGroup.
 
+    Attributes:
+        limiter: The budget, to be shared with whatever else draws on the quota.
+
     Raises:
         ConfigurationError: A duration is negative, NaN or infinite, or the source's `max_batch` is
             not a whole number of at least 1.
@@ -114,9 +117,10 @@ class Poller:
         raise_callback_errors: bool = False,
     ) -> None:
         batch = _arguments.count("max_batch", source.max_batch)
+        self.limiter: Limiter = RateLimiter(max_rate=10, burst=20) if limiter is None else limiter
         self._engine = Engine(
             source,
-            RateLimiter(max_rate=10, burst=20) if limiter is None else limiter,
+            self.limiter,
             _default_schedule(batch) if schedule is None else schedule,
             Patience(
                 _arguments.seconds("settle", settle),

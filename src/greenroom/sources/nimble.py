@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,8 @@ from greenroom._states import Observation
 from greenroom.sources import _nimble_tables as tables
 from greenroom.sources._aws import call, open_client
 from greenroom.sources._aws_json import read_json
+from greenroom.sources._nimble_actions import SessionActions
+from greenroom.sources._nimble_model import MODELS
 from greenroom.sources._nimble_tables import TABLES
 from greenroom.sources._nimble_view import StreamingSession, VolumeConfiguration
 
@@ -48,7 +49,6 @@ MAX_BATCH = 100
 """Most session ids in one List, which keeps the URL well below what servers take."""
 
 _LIST = "ListStreamingSessions"
-_MODELS = Path(__file__).with_name("data")
 _UNFIT = re.compile(r"[\s,/\x00-\x1f\x7f-\x9f]|^\.{0,2}$|^.{257}", re.DOTALL)
 
 
@@ -156,12 +156,12 @@ class Resources:
         )
 
 
-class StreamingSessions(Resources):
+class StreamingSessions(Resources, SessionActions):
     """The streaming sessions of a studio, up to a hundred in one call.
 
     Attributes:
         client: The open aiobotocore client, for every other call, such as
-            `await sessions.client.create_streaming_session(studioId=..., launchProfileId=...)`.
+            `await sessions.client.list_streaming_session_backups(studioId=...)`.
         studio_id: The studio.
         streams: The sessions' streams; an id is `SESSION_ID/STREAM_ID`.
         launch_profiles: The studio's launch profiles.
@@ -310,7 +310,7 @@ async def connect(
         aws_secret_access_key=aws_secret_access_key,
         aws_session_token=aws_session_token,
         session=session,
-        model_path=_MODELS,
+        model_path=MODELS,
     ) as client:
         read_json(client)
         yield StreamingSessions(client, studio_id, batch=batch)

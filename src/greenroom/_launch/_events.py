@@ -1,0 +1,404 @@
+"""What happens in a launch, one plain record each.
+
+The same records are what the journal keeps, what a program that embeds a launch is told, and what
+the account is made of: an account is all of them, taken in one after the other (`_account`). So
+what a resumed launch knows is exactly what the first one told.
+
+`as_row` and `from_row` turn a record into a row of the journal and back. The URL of a stream is a
+secret, and the one thing that does not go into a row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from greenroom._states import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchEvent:
+    """Something that happened in a launch.
+
+    Attributes:
+        at: When (aware, UTC).
+    """
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchBegan(LaunchEvent):
+    """A process took the launch up, for the first time or again."""
+
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchEnded(LaunchEvent):
+    """The process that ran it was done with it, or was asked to stop."""
+
+    interrupted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateIntended(LaunchEvent):
+    """A session is about to be asked for. Told before the call is made.
+
+    Attributes:
+        key: The workstation.
+        attempt: Which of its attempts, from 1.
+        token: The client token of the call: the same for every repetition of it.
+        instance_type: The type of machine asked for; None for the profile's own.
+    """
+
+    key: str
+    attempt: int
+    token: str
+    instance_type: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Created(LaunchEvent):
+    """The service made a session.
+
+    Attributes:
+        key: The workstation.
+        attempt: Which of its attempts.
+        id: The session.
+    """
+
+    key: str
+    attempt: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateRefused(LaunchEvent):
+    """The service made none, and said why.
+
+    Attributes:
+        key: The workstation.
+        attempt: Which of its attempts.
+        cause: The error's code.
+        message: The error's sentence.
+    """
+
+    key: str
+    attempt: int
+    cause: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFailed(LaunchEvent):
+    """The session of an attempt will not be ready.
+
+    Attributes:
+        key: The workstation.
+        attempt: Which of its attempts.
+        id: The session.
+        cause: The status code that explains it.
+        message: The service's sentence beside it.
+    """
+
+    key: str
+    attempt: int
+    id: str
+    cause: str
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed(LaunchEvent):
+    """A session changed.
+
+    Attributes:
+        key: The workstation.
+        id: The session.
+        before: The state before; None at first sight.
+        after: The state now; None where the service no longer knows the session.
+        reason: The status code beside it.
+        message: The service's sentence beside it.
+        changed_at: When the service says that it happened.
+        elapsed: Seconds from the moment this session was first asked for.
+    """
+
+    key: str
+    id: str
+    before: str | None
+    after: str | None
+    reason: str | None = None
+    message: str | None = None
+    changed_at: datetime | None = None
+    elapsed: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamAccess:
+    """The way to a workstation's screen.
+
+    Attributes:
+        stream_id: The stream.
+        expires_at: Until when it can be opened (aware), as far as the service says it.
+        url: The secret URL. Not shown in a `repr`, never journaled; None in what is read back.
+    """
+
+    stream_id: str
+    expires_at: datetime | None = None
+    url: str | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamIntended(LaunchEvent):
+    """A stream of a READY session is about to be asked for.
+
+    Attributes:
+        key: The workstation.
+        id: The session.
+        token: The client token of the call.
+    """
+
+    key: str
+    id: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamCreated(LaunchEvent):
+    """The service made a stream.
+
+    Attributes:
+        key: The workstation.
+        id: The session.
+        stream_id: The stream.
+    """
+
+    key: str
+    id: str
+    stream_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamReady(LaunchEvent):
+    """A stream can be opened.
+
+    Attributes:
+        key: The workstation.
+        id: The session.
+        stream: How.
+    """
+
+    key: str
+    id: str
+    stream: StreamAccess
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteIntended(LaunchEvent):
+    """A session that did not succeed is about to be deleted.
+
+    Attributes:
+        key: The workstation.
+        id: The session.
+    """
+
+    key: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deleted(LaunchEvent):
+    """It was seen to be gone.
+
+    Attributes:
+        key: The workstation.
+        id: The session.
+    """
+
+    key: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteFailed(LaunchEvent):
+    """It was not, and may still be billed.
+
+    Attributes:
+        key: The workstation.
+        id: The session.
+        message: Why.
+    """
+
+    key: str
+    id: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled(LaunchEvent):
+    """What became of a workstation.
+
+    Attributes:
+        key: The workstation.
+        verdict: The verdict.
+        id: The last session made for it; None if none was.
+        state: That session's last state.
+        reason: The status code beside it, or the code of the error that refused it.
+        message: The sentence that goes with it.
+        elapsed: Seconds from its first create, all attempts and pauses included.
+        reads: Answers about its sessions.
+        cause: What the report groups it by; None for a success.
+    """
+
+    key: str
+    verdict: Verdict
+    id: str | None
+    state: str | None
+    reason: str | None
+    message: str | None
+    elapsed: float
+    reads: int
+    cause: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatesHeld(LaunchEvent):
+    """No create is made for now.
+
+    Attributes:
+        cause: Why: an error's code, or `CANARY`.
+        message: The sentence for people.
+    """
+
+    cause: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatesReleased(LaunchEvent):
+    """Creates are made again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatesStopped(LaunchEvent):
+    """No create is made any more.
+
+    Attributes:
+        cause: Why: a status code, an error's code, `INTERRUPTED`, `TIMEOUT` or `JOURNAL`.
+        message: The sentence for people.
+    """
+
+    cause: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metered(LaunchEvent):
+    """What the launch has cost so far, since it was last taken up.
+
+    Attributes:
+        calls: API calls, of every kind.
+        creates: Those of them that asked for a session.
+        throttled: Those of them that the service throttled.
+    """
+
+    calls: int
+    creates: int
+    throttled: int
+
+
+KINDS: Mapping[str, type[LaunchEvent]] = {
+    kind.__name__: kind
+    for kind in (
+        *(LaunchBegan, LaunchEnded, Metered),
+        *(CreateIntended, Created, CreateRefused, CreatesHeld, CreatesReleased, CreatesStopped),
+        *(AttemptFailed, Changed, StreamIntended, StreamCreated, StreamReady),
+        *(DeleteIntended, Deleted, DeleteFailed, Settled),
+    )
+}
+"""Every kind of event by name. The names stand in journals: to change one is to change those."""
+
+
+class Row(NamedTuple):
+    """An event as the journal keeps it.
+
+    Attributes:
+        at: Epoch seconds.
+        kind: Its class.
+        key: The workstation it is about, or None.
+        attempt: The attempt it is about, or None.
+        data: Everything else, as a JSON object.
+    """
+
+    at: float
+    kind: str
+    key: str | None
+    attempt: int | None
+    data: str
+
+
+_COLUMNS = frozenset({"at", "key", "attempt"})
+
+
+def as_row(event: LaunchEvent) -> Row:
+    """Return an event as a row, without the secret of a stream."""
+    members = {each.name: getattr(event, each.name) for each in fields(event)}
+    data = {name: _plain(value) for name, value in members.items() if name not in _COLUMNS}
+    return Row(
+        event.at.timestamp(),
+        type(event).__name__,
+        members.get("key"),
+        members.get("attempt"),
+        json.dumps(data, ensure_ascii=False),
+    )
+
+
+def from_row(row: Row) -> LaunchEvent:
+    """Return the event that a row keeps.
+
+    Raises:
+        ValueError: It keeps none.
+    """
+    kind = KINDS.get(row.kind)
+    if kind is None:
+        raise ValueError(f"{row.kind!r} is no event")
+    try:
+        data: dict[str, Any] = json.loads(row.data)
+        members = data | {"at": datetime.fromtimestamp(row.at, UTC)}
+        if row.key is not None:
+            members["key"] = row.key
+        if row.attempt is not None:
+            members["attempt"] = row.attempt
+        read = {
+            name: _READ[name](value) if name in _READ else value for name, value in members.items()
+        }
+        return kind(**read)
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"a {row.kind} cannot be read: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, StreamAccess):
+        return {"stream_id": value.stream_id, "expires_at": _plain(value.expires_at)}
+    return value
+
+
+def _moment(value: Any) -> Any:
+    return None if value is None else datetime.fromisoformat(value)
+
+
+def _stream(value: Any) -> StreamAccess:
+    return StreamAccess(value["stream_id"], _moment(value["expires_at"]))
+
+
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    "changed_at": _moment,
+    "stream": _stream,
+    "verdict": Verdict,
+}

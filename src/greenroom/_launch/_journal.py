@@ -1,0 +1,295 @@
+"""The durable record of a launch: one SQLite file, to which rows are only ever added.
+
+Three tables: `launch` has one row, the launch's id and what it was asked for; `specs` has the
+workstations in their order; `events` has everything that happened (`_events`). What is known of a
+launch is its events taken in one after the other, so there is nothing in the file that could
+contradict anything else.
+
+SQLite's write-ahead log makes each `append` one commit: either all of its events will be found
+after a crash, or none. Readers, such as a report on a launch that is running, are never in the way.
+
+**A journal belongs to one process at a time.** The owner holds an exclusive lock on a second,
+empty database beside the first, named `...-lock`. It is SQLite's own lock, so it works wherever
+SQLite does, and the operating system lets go of it when the process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from greenroom._errors import JournalError, SpecError
+from greenroom._launch._account import Account
+from greenroom._launch._events import LaunchEvent, Row, as_row, from_row
+from greenroom._launch._specs import Spec, check_specs
+
+VERSION = 1
+"""The version of the tables; `PRAGMA user_version` of every journal."""
+
+APPLICATION = 0x67726E72
+"""`PRAGMA application_id` of every journal: "grnr"."""
+
+_TABLES = """
+CREATE TABLE launch (id TEXT NOT NULL, created REAL NOT NULL, options TEXT NOT NULL);
+CREATE TABLE specs (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, spec TEXT NOT NULL);
+CREATE TABLE events (
+    number INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL,
+    key TEXT REFERENCES specs (key), attempt INTEGER, data TEXT NOT NULL
+);
+CREATE UNIQUE INDEX one_intent ON events (key, attempt) WHERE kind = 'CreateIntended';
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a launch is.
+
+    Attributes:
+        launch_id: Its name, which every client token is derived from.
+        created_at: When it was asked for (aware).
+        options: How it was asked for: plain values, by the name of the option.
+    """
+
+    launch_id: str
+    created_at: datetime
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+class Journal:
+    """The journal of one launch, owned by this process until closed. Made by `create` or `resume`.
+
+    Every method blocks while the disk works, and may be called from any thread, by one at a time.
+
+    Attributes:
+        path: The file.
+        header: What the launch is.
+        account: What was known of it when the journal was opened.
+    """
+
+    def __init__(
+        self, path: Path, header: Header, account: Account, db: sqlite3.Connection, lock: _Lock
+    ) -> None:
+        self.path = path
+        self.header = header
+        self.account = account
+        self._db = db
+        self._lock = lock
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], header: Header, specs: Sequence[Spec]) -> Self:
+        """Begin the journal of a new launch.
+
+        Raises:
+            JournalError: There is such a file already, it cannot be written, or another process
+                has the journal.
+        """
+        file = Path(path).resolve()
+        lock = _Lock(file)
+        try:
+            if _exists(file):
+                raise JournalError(
+                    f"{file} exists already: resume that launch (--resume), or name another file",
+                    str(file),
+                )
+            with _explained(file, "cannot be written"):
+                _lay_out(file, header, specs)
+                db = _connect(file, "rw")
+                _be_durable(db)
+        except BaseException:
+            lock.release()
+            raise
+        return cls(file, header, Account(header.launch_id, specs), db, lock)
+
+    @classmethod
+    def resume(cls, path: str | os.PathLike[str]) -> Self:
+        """Take up the journal of a launch that was begun before.
+
+        Raises:
+            JournalError: There is none, it is damaged or of another version, or another process
+                has it.
+        """
+        file = Path(path).resolve()
+        if not _exists(file):
+            raise JournalError(f"{file} does not exist: there is nothing to resume", str(file))
+        lock = _Lock(file)
+        try:
+            with _explained(file, "cannot be written"):
+                db = _connect(file, "rw")
+                try:
+                    header, account = _read(db, file)
+                    _be_durable(db)
+                    db.execute("BEGIN IMMEDIATE")  # finds out now whether it can be written
+                    db.execute("COMMIT")
+                except BaseException:
+                    db.close()
+                    raise
+        except BaseException:
+            lock.release()
+            raise
+        return cls(file, header, account, db, lock)
+
+    def append(self, events: Sequence[LaunchEvent]) -> None:
+        """Add events, all or none. They are on the disk when this returns.
+
+        Raises:
+            JournalError: They cannot be written.
+        """
+        with _explained(self.path, "cannot be written"):
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.executemany(
+                    "INSERT INTO events (at, kind, key, attempt, data) VALUES (?, ?, ?, ?, ?)",
+                    map(as_row, events),
+                )
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._db.rollback()
+                raise
+
+    def close(self) -> None:
+        """Let go of the journal. What was appended stays."""
+        try:
+            self._db.close()
+        finally:
+            self._lock.release()
+
+
+def read_journal(path: str | os.PathLike[str]) -> tuple[Header, Account]:
+    """Return what a journal tells, whoever owns it. The file is not written to.
+
+    Raises:
+        JournalError: There is none, or it is damaged or of another version.
+    """
+    file = Path(path).resolve()
+    if not _exists(file):
+        raise JournalError(f"{file} does not exist", str(file))
+    with _explained(file, "cannot be read"), closing(_connect(file, "ro")) as db:
+        return _read(db, file)
+
+
+def _lay_out(file: Path, header: Header, specs: Sequence[Spec]) -> None:
+    """Make the file under another name first: there is all of it, or there is none."""
+    draft = file.with_name(f"{file.name}-new")
+    draft.unlink(missing_ok=True)
+    try:
+        with closing(_connect(draft, "rwc")) as db:
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("BEGIN IMMEDIATE")
+            for statement in _TABLES.split(";"):
+                db.execute(statement)
+            db.execute(
+                "INSERT INTO launch VALUES (?, ?, ?)",
+                (header.launch_id, header.created_at.timestamp(), json.dumps(dict(header.options))),
+            )
+            db.executemany(
+                "INSERT INTO specs (key, spec) VALUES (?, ?)",
+                ((spec.key, json.dumps(spec.as_dict(), ensure_ascii=False)) for spec in specs),
+            )
+            db.execute(f"PRAGMA application_id = {APPLICATION}")
+            db.execute(f"PRAGMA user_version = {VERSION}")
+            db.execute("COMMIT")
+        draft.replace(file)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def _be_durable(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+
+
+def _read(db: sqlite3.Connection, file: Path) -> tuple[Header, Account]:
+    try:
+        application = db.execute("PRAGMA application_id").fetchone()[0]
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        raise _damaged(file, str(error)) from error
+    if application != APPLICATION:
+        raise JournalError(f"{file} is not a journal of greenroom", str(file))
+    if version != VERSION:
+        raise JournalError(
+            f"{file} is a journal of version {version}, and this greenroom knows version "
+            f"{VERSION}: use the greenroom that wrote it",
+            str(file),
+        )
+    try:
+        if (health := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            raise _damaged(file, health)
+        launch_id, created, options = db.execute("SELECT * FROM launch").fetchone()
+        header = Header(launch_id, datetime.fromtimestamp(created, UTC), json.loads(options))
+        stored = (
+            json.loads(row[0]) for row in db.execute("SELECT spec FROM specs ORDER BY number")
+        )
+        account = Account(launch_id, check_specs(stored))
+        rows = db.execute("SELECT at, kind, key, attempt, data FROM events ORDER BY number")
+        for row in rows:
+            account.take(from_row(Row(*row)))
+    except (sqlite3.DatabaseError, SpecError, TypeError, ValueError, KeyError) as error:
+        raise _damaged(file, str(error)) from error
+    return header, account
+
+
+def _damaged(file: Path, how: str) -> JournalError:
+    return JournalError(
+        f"{file} is damaged ({how}): nothing was done. `sqlite3 {file.name} .recover` may bring "
+        "back what can be read",
+        str(file),
+    )
+
+
+class _Lock:
+    """The right to write one journal, held until released or until the process ends."""
+
+    def __init__(self, file: Path) -> None:
+        held = file.resolve()
+        with _explained(file, "cannot be written"):
+            self._db = _connect(held.with_name(f"{held.name}-lock"), "rwc")
+        try:
+            self._db.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            self._db.close()
+            raise JournalError(
+                f"{file} is in use by another process: a journal belongs to one launch at a time. "
+                "Wait for that process, or end it",
+                str(file),
+            ) from error
+
+    def release(self) -> None:
+        self._db.close()
+
+
+def _connect(file: Path, mode: str) -> sqlite3.Connection:
+    uri = f"{file.as_uri()}?mode={mode}"
+    return sqlite3.connect(
+        uri,
+        uri=True,
+        timeout=0 if mode == "rwc" else 5,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def _exists(file: Path) -> bool:
+    """Return whether there is such a file; an empty one is none."""
+    try:
+        return file.stat().st_size > 0
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise JournalError(f"{file} cannot be read: {error.strerror}", str(file)) from error
+
+
+@contextmanager
+def _explained(file: Path, problem: str) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise JournalError(f"the journal {file} {problem}: {error}", str(file)) from error
