@@ -19,11 +19,13 @@ from greenroom._errors import (
     GoalUnreachable,
     GreenroomError,
     InvalidRequest,
+    JournalError,
     NotFound,
     PollerClosed,
     QuotaExceeded,
     SessionMissing,
     SourceError,
+    SpecError,
     TableError,
     Throttled,
     Unavailable,
@@ -32,6 +34,20 @@ from greenroom._errors import (
     WaitsFailed,
     WaitTimeout,
 )
+from greenroom._launch._account import (
+    Attempt,
+    Deletion,
+    LaunchReport,
+    Meter,
+    WorkstationResult,
+)
+from greenroom._launch._acting import act
+from greenroom._launch._events import LaunchEvent, StreamAccess
+from greenroom._launch._journal import read_report
+from greenroom._launch._launch import Launch, launch
+from greenroom._launch._remedies import REMEDIES, Action, Remedy
+from greenroom._launch._specs import Spec, read_specs
+from greenroom._launch._studio import LaunchPolicy, Studio
 from greenroom._limiter import Limiter, LimiterStatistics, RateLimiter
 from greenroom._poller import Poller, PollerStatistics, wait
 from greenroom._reader import PagedSource, Source
@@ -42,19 +58,29 @@ from greenroom._waiting import AsCompleted, Watch
 
 __all__ = [
     "ANY_STATE",
+    "REMEDIES",
     "AccessDenied",
+    "Action",
     "AsCompleted",
+    "Attempt",
     "Backoff",
     "Callback",
     "ConfigurationError",
     "Conflict",
+    "Deletion",
     "Every",
     "Goal",
     "GoalUnreachable",
     "GreenroomError",
     "InvalidRequest",
+    "JournalError",
+    "Launch",
+    "LaunchEvent",
+    "LaunchPolicy",
+    "LaunchReport",
     "Limiter",
     "LimiterStatistics",
+    "Meter",
     "NotFound",
     "Observation",
     "PagedSource",
@@ -63,10 +89,15 @@ __all__ = [
     "PollerStatistics",
     "QuotaExceeded",
     "RateLimiter",
+    "Remedy",
     "Schedule",
     "SessionMissing",
     "Source",
     "SourceError",
+    "Spec",
+    "SpecError",
+    "StreamAccess",
+    "Studio",
     "TableError",
     "Throttled",
     "Transition",
@@ -81,5 +112,10 @@ __all__ = [
     "WaitTimeout",
     "WaitsFailed",
     "Watch",
+    "WorkstationResult",
+    "act",
+    "launch",
+    "read_report",
+    "read_specs",
     "wait",
 ]

@@ -140,16 +140,18 @@ class Line:
         attempts: The sessions asked for so far.
         stream: Its stream, once made.
         stream_token: The client token of that stream's create, once intended.
+        streams: How many streams were asked for of the last session.
         settled: What became of it, if that is decided.
     """
 
-    __slots__ = ("attempts", "settled", "spec", "stream", "stream_token")
+    __slots__ = ("attempts", "settled", "spec", "stream", "stream_token", "streams")
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self.attempts: list[Attempt] = []
         self.stream: StreamAccess | None = None
         self.stream_token: str | None = None
+        self.streams = 0
         self.settled: events.Settled | None = None
 
     @property
@@ -219,7 +221,7 @@ class Meter(NamedTuple):
     Attributes:
         at: The moment.
         calls: API calls so far.
-        creates: Those of them that asked for a session.
+        creates: Those of them that make or end something; the others read.
         throttled: Those of them that were throttled.
     """
 
@@ -327,7 +329,7 @@ def _take(line: Line, event: LaunchEvent, causes: Counter[str]) -> None:
     """Take in an event about one workstation."""
     match event:
         case events.CreateIntended():
-            line.stream = line.stream_token = None
+            line.stream, line.stream_token, line.streams = None, None, 0
             line.attempts.append(
                 Attempt(
                     number=event.attempt,
@@ -343,11 +345,14 @@ def _take(line: Line, event: LaunchEvent, causes: Counter[str]) -> None:
         case events.AttemptFailed():
             _amend(line, event.attempt, failure=event)
         case events.StreamIntended():
-            line.stream_token = event.token
+            line.stream, line.stream_token = None, event.token
+            line.streams += 1
         case events.StreamCreated():
             line.stream = events.StreamAccess(event.stream_id)
         case events.StreamReady():
             line.stream = event.stream
+        case events.StreamFailed():
+            line.stream = line.stream_token = None
         case events.Settled():
             line.settled = event
             if event.cause is not None:

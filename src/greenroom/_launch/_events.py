@@ -198,6 +198,23 @@ class StreamReady(LaunchEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StreamFailed(LaunchEvent):
+    """A stream will not be ready.
+
+    Attributes:
+        key: The workstation.
+        id: The session.
+        stream_id: The stream.
+        cause: The status code that explains it.
+    """
+
+    key: str
+    id: str
+    stream_id: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteIntended(LaunchEvent):
     """A session that did not succeed is about to be deleted.
 
@@ -302,7 +319,7 @@ class Metered(LaunchEvent):
 
     Attributes:
         calls: API calls, of every kind.
-        creates: Those of them that asked for a session.
+        creates: Those of them that make or end something; the others read.
         throttled: Those of them that the service throttled.
     """
 
@@ -316,7 +333,7 @@ KINDS: Mapping[str, type[LaunchEvent]] = {
     for kind in (
         *(LaunchBegan, LaunchEnded, Metered),
         *(CreateIntended, Created, CreateRefused, CreatesHeld, CreatesReleased, CreatesStopped),
-        *(AttemptFailed, Changed, StreamIntended, StreamCreated, StreamReady),
+        *(AttemptFailed, Changed, StreamIntended, StreamCreated, StreamReady, StreamFailed),
         *(DeleteIntended, Deleted, DeleteFailed, Settled),
     )
 }

@@ -8,7 +8,9 @@ readily as one. Three things stand between a workstation and its first create:
   follow as soon as one of them is ready: then not everything fails alike.
 - The **breaker**. Where the first `several` to settle were all taken by one and the same cause, and
   it is one that only a person can remove, nothing more is created.
-- The **hold**. The account holds as many sessions as it may. Nothing is created until one ends.
+- The **hold**. The account holds as many sessions as it may. Each session that ends, and each pause
+  that is over, is a pass for one create to try again; one that succeeds is a pass for the next, and
+  `PROBES` of them in a row end the hold.
 
 None of them touches what exists already: that is waited for, and stands in the account.
 """
@@ -18,9 +20,12 @@ from __future__ import annotations
 CAUTION = 10
 """Workstations that go ahead where no canary is asked for."""
 
+PROBES = 3
+"""Creates in a row that have to succeed to end a hold."""
+
 
 class Gate:
-    """Decides whether one more workstation may begin.
+    """Decides whether one more workstation may begin, and whether one more create may be made.
 
     Args:
         canary: How many go ahead and must settle; 0 for none; None for `CAUTION` of them, until one
@@ -38,6 +43,8 @@ class Gate:
         self._settled: list[str | None] = []
         self._succeeded = False
         self.held = False
+        self._passes = 0
+        self._probes = 0
 
     @property
     def waits_for_canary(self) -> bool:
@@ -51,9 +58,9 @@ class Gate:
         """Take in that a workstation began."""
         self._begun += 1
 
-    def succeeded_before(self) -> None:
-        """Take in that one was ready before this process took the launch up."""
-        self._succeeded = True
+    def ready_before(self, count: int) -> None:
+        """Take in that so many were ready before this process took the launch up."""
+        self._succeeded = self._succeeded or count > 0
 
     def settled(self, final_cause: str | None, *, success: bool) -> str | None:
         """Take in what became of one, and return the cause that opens the breaker, if one does.
@@ -68,3 +75,32 @@ class Gate:
         if len(self._settled) != self._several or final_cause is None:
             return None
         return final_cause if set(first) == {final_cause} else None
+
+    def hold(self) -> bool:
+        """Take in that a create found no room, and return whether that begins a hold."""
+        begins = not self.held
+        self.held = True
+        self._passes = self._probes = 0
+        return begins
+
+    def made(self) -> bool:
+        """Take in that a create found room, and return whether that ends a hold."""
+        if not self.held:
+            return False
+        self._probes += 1
+        self._passes += 1
+        self.held = self._probes < PROBES
+        return not self.held
+
+    def room_for_one(self) -> None:
+        """Take in that a session ended, or that a create did without the room it had."""
+        self._passes += 1
+
+    def take_pass(self) -> bool:
+        """Return whether a create may be made; during a hold, this uses up a pass."""
+        if not self.held:
+            return True
+        if self._passes:
+            self._passes -= 1
+            return True
+        return False

@@ -19,14 +19,14 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from greenroom._errors import JournalError, SpecError
-from greenroom._launch._account import Account
+from greenroom._launch._account import Account, LaunchReport
 from greenroom._launch._events import LaunchEvent, Row, as_row, from_row
 from greenroom._launch._specs import Spec, check_specs
 
@@ -174,6 +174,15 @@ def read_journal(path: str | os.PathLike[str]) -> tuple[Header, Account]:
         return _read(db, file)
 
 
+def read_report(path: str | os.PathLike[str]) -> LaunchReport:
+    """Return the account in the journal of a launch, whether it is over, runs, or was killed.
+
+    Raises:
+        JournalError: As for `read_journal`.
+    """
+    return read_journal(path)[1].report()
+
+
 def _lay_out(file: Path, header: Header, specs: Sequence[Spec]) -> None:
     """Make the file under another name first: there is all of it, or there is none."""
     draft = file.with_name(f"{file.name}-new")
@@ -246,35 +255,52 @@ def _damaged(file: Path, how: str) -> JournalError:
 
 
 class _Lock:
-    """The right to write one journal, held until released or until the process ends."""
+    """The right to write one journal, held until released or until the process ends.
+
+    The file that is locked goes away with the lock. So whoever gets hold of it makes sure that it
+    is still the one that others will find.
+    """
 
     def __init__(self, file: Path) -> None:
-        held = file.resolve()
+        self._file = file.with_name(f"{file.name}-lock")
         with _explained(file, "cannot be written"):
-            self._db = _connect(held.with_name(f"{held.name}-lock"), "rwc")
+            while not self._acquired(file):
+                pass
+
+    def _acquired(self, file: Path) -> bool:
+        """Return whether the lock is held now, on the very file that others will find."""
+        self._file.touch()
         try:
+            before = self._file.stat().st_ino
+            self._db = _connect(self._file, "rw")
+            self._db.execute("PRAGMA busy_timeout = 0")
             self._db.execute("BEGIN EXCLUSIVE")
+            if self._file.stat().st_ino == before:
+                return True
+        except FileNotFoundError:
+            pass
         except sqlite3.OperationalError as error:
             self._db.close()
+            if not self._file.exists():
+                return False
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
             raise JournalError(
                 f"{file} is in use by another process: a journal belongs to one launch at a time. "
                 "Wait for that process, or end it",
                 str(file),
             ) from error
+        return False
 
     def release(self) -> None:
+        with suppress(OSError):  # where a file in use cannot be removed, it stays
+            self._file.unlink()
         self._db.close()
 
 
 def _connect(file: Path, mode: str) -> sqlite3.Connection:
     uri = f"{file.as_uri()}?mode={mode}"
-    return sqlite3.connect(
-        uri,
-        uri=True,
-        timeout=0 if mode == "rwc" else 5,
-        isolation_level=None,
-        check_same_thread=False,
-    )
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
 
 
 def _exists(file: Path) -> bool:

@@ -1,0 +1,195 @@
+"""How an action on a session that exists is carried out: asked for, and waited for to its end.
+
+An action that does not fit the session's state is not the end of it. The session may be there
+already, or on its way; or it is on its way elsewhere, and the action fits as soon as it arrives.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+import anyio
+
+from greenroom import _arguments
+from greenroom._errors import ConfigurationError, Conflict, NotFound, SourceError
+from greenroom._launch._asking import RETRY, Asker, Stopped, StopSign
+from greenroom._launch._remedies import REMEDIES
+from greenroom._limiter import Limiter, RateLimiter
+from greenroom._poller import Poller
+from greenroom._results import WaitResult, WaitResults
+from greenroom._states import Verdict
+
+if TYPE_CHECKING:
+    from greenroom._errors import GreenroomError
+    from greenroom._launch._studio import Studio
+
+ActionName = Literal["start", "stop", "delete"]
+
+GOALS: Mapping[str, str] = MappingProxyType(
+    {"start": "READY", "stop": "STOPPED", "delete": "DELETED"}
+)
+"""The state that each action is to lead to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What it takes to act on a studio's sessions.
+
+    Attributes:
+        studio: The studio.
+        poller: Waits for its sessions.
+        asker: Makes the calls.
+        sign: What ends it early.
+        deadline: The end of all waits, on the loop's clock; infinity for none.
+    """
+
+    studio: Studio
+    poller: Poller
+    asker: Asker
+    sign: StopSign
+    deadline: float = math.inf
+
+    async def carry_out(self, action: str, session_id: str) -> WaitResult:
+        """Ask for an action until it is answered, and wait until it is done.
+
+        The result's verdict is ERROR where the service refuses.
+        """
+        goal = GOALS[action]
+        table = self.studio.table
+        fits = {state for state, actions in table.actions.items() if action in actions}
+        call = partial(
+            getattr(self.studio, f"{action}_session"),
+            session_id,
+            client_token=secrets.token_hex(16),
+        )
+        since, tries = anyio.current_time(), 0
+        while True:
+            try:
+                await self.asker.ask(call, self.sign)
+            except NotFound:
+                gone = Verdict.SUCCESS if goal == table.gone else Verdict.MISSING
+                return _result(session_id, gone, f"{session_id} does not exist", since)
+            except Conflict:
+                result = await self._wait(session_id, fits | {goal})
+                if result.verdict is not Verdict.SUCCESS or result.state == goal:
+                    return result
+                if result.state is None and goal == table.gone:
+                    return result
+                tries += 1
+                with anyio.move_on_after(self._left()):
+                    await anyio.sleep(RETRY.delay(tries))
+            except Stopped:
+                return await self._wait(session_id, {goal})
+            except SourceError as error:
+                return _result(session_id, Verdict.ERROR, str(error), since, error)
+            else:
+                return await self._wait(session_id, {goal})
+
+    async def _wait(self, session_id: str, until: Iterable[str]) -> WaitResult:
+        results = await self.poller.wait_all((session_id,), until=until, timeout=self._left())
+        return results[session_id]
+
+    def _left(self) -> float | None:
+        left = self.deadline - anyio.current_time()
+        return None if left == math.inf else max(0.0, left)
+
+
+async def act(
+    studio: Studio,
+    action: ActionName,
+    ids: Iterable[str],
+    /,
+    *,
+    timeout: float | None,
+    poller: Poller | None = None,
+    changes: Limiter | None = None,
+    in_flight: int = 10,
+    tell: Callable[[WaitResult], object] = lambda result: None,  # noqa: ARG005  # nobody is told
+) -> WaitResults:
+    """Start, stop or delete sessions that exist, and wait until that is done.
+
+    A session that is there already, or on its way, is a success in the end; one that is on its way
+    elsewhere is acted on when it arrives. Deleting what does not exist is a success.
+
+    Args:
+        studio: The sessions' studio, as `nimble.connect` yields it.
+        action: `start`, `stop` or `delete`.
+        ids: The sessions.
+        timeout: Seconds from now to the deadline of all of them together; None for none.
+        poller: An open poller of `studio` to wait with; None for one of its own.
+        changes: The budget of the actions; None for one of its own of 5 calls per second.
+        in_flight: Most of these calls at the same time.
+        tell: Called with each result as it comes.
+
+    Returns:
+        Every session's result, in the order of `ids`. None of them raises; the verdict is ERROR
+        where the service refuses the action.
+
+    Raises:
+        ConfigurationError: An argument cannot be right. Nothing was called.
+    """
+    if action not in GOALS:
+        raise ConfigurationError(f"action={action!r} must be one of {', '.join(GOALS)}")
+    unique = _arguments.unique_ids(ids)
+    limit = _arguments.timeout(timeout)
+    if poller is None:
+        async with Poller(studio) as own:
+            return await act(
+                studio,
+                action,
+                unique,
+                timeout=timeout,
+                poller=own,
+                changes=changes,
+                in_flight=in_flight,
+                tell=tell,
+            )
+    budget = RateLimiter(max_rate=5, burst=5) if changes is None else changes
+    asker = Asker(budget, _arguments.count("in_flight", in_flight), REMEDIES)
+    sign = StopSign()
+    hands = Hands(studio, poller, asker, sign, anyio.current_time() + limit)
+    results: dict[str, WaitResult] = {}
+
+    async def one(session_id: str) -> None:
+        results[session_id] = await hands.carry_out(action, session_id)
+        tell(results[session_id])
+
+    async with anyio.create_task_group() as deadline:
+        if limit < math.inf:
+            deadline.start_soon(_put_up_at, sign, hands.deadline)
+        async with anyio.create_task_group() as tasks:
+            for session_id in unique:
+                tasks.start_soon(one, session_id)
+        deadline.cancel_scope.cancel()
+    return WaitResults({session_id: results[session_id] for session_id in unique})
+
+
+async def _put_up_at(sign: StopSign, at: float) -> None:
+    await anyio.sleep_until(at)
+    sign.put_up("TIMEOUT", "the deadline was reached")
+
+
+def _result(
+    session_id: str,
+    verdict: Verdict,
+    message: str,
+    since: float,
+    error: GreenroomError | None = None,
+) -> WaitResult:
+    return WaitResult(
+        id=session_id,
+        verdict=verdict,
+        state=None,
+        reason=getattr(error, "code", None),
+        message=message,
+        elapsed=anyio.current_time() - since,
+        reads=0,
+        explanation=message,
+        error=error,
+    )

@@ -1,0 +1,200 @@
+"""Calls that change something: paid for, few at a time, and made again until they are answered.
+
+A call whose answer got lost may have been carried out. It is made again with the token it had, so
+that the service answers as if it had been asked once. What ends this is an answer, or a stop sign.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+
+from greenroom import _cancellation, _log
+from greenroom._errors import ConfigurationError, SourceError, Throttled, Unavailable
+from greenroom._launch._remedies import repeats
+from greenroom._schedule import Backoff
+
+if TYPE_CHECKING:
+    from greenroom._launch._remedies import Remedy
+    from greenroom._limiter import Limiter
+
+T = TypeVar("T")
+
+RETRY = Backoff(initial=1.0, factor=2.0, ceiling=20.0, floor=0.5)
+"""Seconds between a call that was not answered and the next one."""
+
+
+class Stopped(Exception):
+    """A stop sign went up."""
+
+
+class StopSign:
+    """Goes up once, with a reason, and interrupts whoever minds it.
+
+    Attributes:
+        cause: Why it is up, in a word; None while it is not.
+        message: Why, in a sentence.
+    """
+
+    def __init__(self) -> None:
+        self.cause: str | None = None
+        self.message = ""
+        self._minding: set[anyio.CancelScope] = set()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it has gone up."""
+        return self.cause is not None
+
+    def put_up(self, cause: str, message: str) -> None:
+        """Interrupt everybody who minds it; the first reason stays."""
+        if self.cause is None:
+            self.cause, self.message = cause, message
+            for scope in tuple(self._minding):
+                scope.cancel()
+
+    def check(self) -> None:
+        """Return if it is not up.
+
+        Raises:
+            Stopped: It is.
+        """
+        if self.is_up:
+            raise Stopped
+
+    @contextmanager
+    def minded(self) -> Iterator[None]:
+        """Mind the sign during the body.
+
+        Raises:
+            Stopped: It went up before the body was done, and the body was cancelled.
+        """
+        self.check()
+        with anyio.CancelScope() as scope:
+            self._minding.add(scope)
+            try:
+                yield
+            finally:
+                self._minding.discard(scope)
+        if scope.cancelled_caught:
+            raise Stopped
+
+
+class Asker:
+    """Makes the calls.
+
+    Args:
+        limiter: The budget of these calls.
+        in_flight: Most of them at the same time.
+        remedies: Which errors are no answer.
+        call_timeout: Seconds that one call may take.
+
+    Attributes:
+        calls: Calls made.
+        throttled: Those of them that the service throttled.
+    """
+
+    def __init__(
+        self,
+        limiter: Limiter,
+        in_flight: int,
+        remedies: Mapping[str, Remedy],
+        call_timeout: float = 30.0,
+    ) -> None:
+        self.calls = self.throttled = 0
+        self._log = _log.logger()
+        self._limiter = limiter
+        self._remedies = remedies
+        self._call_timeout = call_timeout
+        self._room = anyio.Semaphore(in_flight)
+
+    async def leave(self, sign: StopSign) -> None:
+        """Wait for leave to make one call; it must be used by `use_leave`, or given back.
+
+        Raises:
+            Stopped: The sign went up.
+        """
+        with sign.minded():
+            await self._room.acquire()
+            try:
+                await self._limiter.acquire()
+            except BaseException:
+                self._room.release()
+                raise
+        if sign.is_up:
+            self.give_back()
+            raise Stopped
+
+    def give_back(self) -> None:
+        """Give back a leave that was not used."""
+        self._limiter.refund()
+        self._room.release()
+
+    async def use_leave(self, call: Callable[[], Awaitable[T]]) -> T | SourceError:
+        """Make a call, and return its answer, or what went wrong."""
+        self.calls += 1
+        try:
+            outcome = await self._called(call)
+        finally:
+            self._room.release()
+        if isinstance(outcome, SourceError):
+            self.throttled += isinstance(outcome, Throttled)
+            if isinstance(outcome, Throttled) or outcome.retry_after:
+                self._limiter.slow_down(outcome.retry_after)
+        return outcome
+
+    async def ask(self, call: Callable[[], Awaitable[T]], sign: StopSign) -> T:
+        """Make a call until it is answered.
+
+        Raises:
+            SourceError: The service refuses.
+            Stopped: The sign went up first. A call that is under way is seen through.
+        """
+        await self.leave(sign)
+        return await self.insist(call, sign)
+
+    async def insist(
+        self, call: Callable[[], Awaitable[T]], sign: StopSign, *, unsure: StopSign | None = None
+    ) -> T:
+        """Make a call, for which there is leave, until it is answered.
+
+        Args:
+            call: The call.
+            sign: What ends it early.
+            unsure: What ends it early once the call may have been carried out without an answer;
+                the same if None.
+
+        Raises:
+            SourceError, Stopped: As for `ask`.
+        """
+        tries = 0
+        while isinstance(outcome := await self.use_leave(call), SourceError):
+            if not repeats(outcome, self._remedies):
+                raise outcome
+            if not isinstance(outcome, Throttled):
+                sign = unsure or sign
+            tries += 1
+            with sign.minded():
+                await anyio.sleep(RETRY.delay(tries))
+            await self.leave(sign)
+        return outcome
+
+    async def _called(self, call: Callable[[], Awaitable[T]]) -> T | SourceError:
+        with anyio.move_on_after(self._call_timeout):
+            try:
+                return await call()
+            except SourceError as error:
+                return error
+            except ConfigurationError:
+                raise
+            except Exception as error:  # noqa: BLE001  # a studio may raise anything
+                self._log.error("studio.raised", exc_info=error)
+                return Unavailable(f"{type(error).__name__}: {error}")
+            except anyio.get_cancelled_exc_class():
+                if _cancellation.is_ours():
+                    raise
+                return Unavailable("the studio let a cancellation of its own escape")
+        return Unavailable(f"no answer within {self._call_timeout:g} s")

@@ -1,0 +1,36 @@
+"""How a session that did not succeed is deleted: asked for, waited for, and accounted for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+from greenroom._launch import _events as events
+from greenroom._launch._acting import Hands
+from greenroom._launch._asking import StopSign
+from greenroom._states import Verdict
+
+if TYPE_CHECKING:
+    from greenroom._launch._site import Site
+
+
+async def delete(site: Site, key: str, session_id: str) -> None:
+    """Delete a session and wait until it is gone, or record why it is not.
+
+    Nothing but cancellation interrupts this: who asked for a session to be deleted does not want to
+    pay for it because the launch was stopped.
+    """
+    site.record(events.DeleteIntended, key=key, id=session_id)
+    problem = f"it was not gone after {site.policy.delete_timeout:g} s"
+    with anyio.move_on_after(site.policy.delete_timeout):
+        hands = Hands(site.studio, site.poller, site.asker, StopSign())
+        result = await hands.carry_out("delete", session_id)
+        for change in result.history:
+            site.saw(change)
+        problem = "" if result.verdict is Verdict.SUCCESS else result.explanation
+    if problem:
+        site.record(events.DeleteFailed, key=key, id=session_id, message=problem)
+    else:
+        site.record(events.Deleted, key=key, id=session_id)
+        site.room_for_one()

@@ -1,0 +1,370 @@
+"""A launch as a whole: it begins workstations, waits for all of them, and ends with the account.
+
+Safe: what is about to be created is on record before it is asked for, and under a token that cannot
+make a second one. Thrifty: all waits share one poller, and all creates one budget. Careful: the
+first ones show whether the others are worth it. Complete: every key has exactly one line.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import anyio
+import anyio.to_thread
+
+from greenroom import _log
+from greenroom._errors import ConfigurationError, GreenroomError, JournalError, SpecError
+from greenroom._launch import _events as events
+from greenroom._launch import _site
+from greenroom._launch._account import Account, LaunchReport, Phase
+from greenroom._launch._asking import Asker, Stopped
+from greenroom._launch._events import LaunchEvent
+from greenroom._launch._gate import Gate
+from greenroom._launch._journal import Header, Journal
+from greenroom._launch._recorder import Recorder
+from greenroom._launch._site import Clock, Site
+from greenroom._launch._specs import Spec, SpecLike, check_specs
+from greenroom._launch._studio import LaunchPolicy, Studio
+from greenroom._launch._workstation import Workstation
+from greenroom._limiter import Limiter, RateLimiter
+from greenroom._poller import Poller
+
+if TYPE_CHECKING:
+    import os
+    from types import TracebackType
+
+    from anyio.abc import TaskGroup
+
+CREATES_PER_SECOND = 5.0
+"""The budget of creates where none is given; its burst is 5 as well."""
+
+METER_INTERVAL = 2.0
+"""Seconds between two records of what it has cost."""
+
+
+class Launch(AsyncIterator[LaunchEvent]):
+    """A launch that is under way. Use it as an async context manager.
+
+        async with greenroom.Launch(studio, specs, journal="run.db") as launch:
+            async for event in launch:
+                print(event)
+        report = launch.report()
+
+    Leaving it normally waits for the end; leaving it by an exception, or being cancelled, ends it
+    at once. What exists then goes on existing, and a journal takes it up again.
+
+    Args:
+        studio: Where sessions are made, as `nimble.connect` yields it.
+        specs: What is wanted: `Spec` objects, or dicts of their fields. None to take them from the
+            journal of a launch that is resumed.
+        poller: An open poller of `studio` to wait with; None for one of its own.
+        creates: The budget of every call that makes or ends something; None for one of its own of
+            5 calls per second. Give it the poller's limiter where both draw on one quota.
+        policy: How to go about it.
+        journal: The file that makes the launch durable; None for none.
+        resume: Whether to take up the launch in the journal. Where there is no such file yet, it is
+            begun, so that the same call can be made until it succeeds.
+        options: Plain values to be kept in the journal, for whoever resumes it.
+
+    Attributes:
+        account: What is known, at any moment.
+        options: What is kept in the journal beside it.
+
+    Raises:
+        SpecError: Some specs cannot be right, or are not those of the launch that is resumed.
+        ConfigurationError: An argument cannot be right.
+        JournalError: On entering: the journal cannot be used. Nothing was created.
+    """
+
+    def __init__(
+        self,
+        studio: Studio,
+        specs: Iterable[SpecLike] | None = None,
+        *,
+        poller: Poller | None = None,
+        creates: Limiter | None = None,
+        policy: LaunchPolicy | None = None,
+        journal: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        if resume and journal is None:
+            raise ConfigurationError('resume=True needs the journal to resume: journal="run.db"')
+        if specs is None and not resume:
+            raise ConfigurationError("specs is missing: say what to launch, as specs=[{...}]")
+        self._specs = None if specs is None else check_specs(specs)
+        self._studio = studio
+        self._poller = poller
+        self._creates = RateLimiter(CREATES_PER_SECOND, burst=5) if creates is None else creates
+        self._policy = policy or LaunchPolicy()
+        self._path = None if journal is None else Path(journal)
+        self._resume = resume
+        self.options: Mapping[str, Any] = dict(options or {})
+        self.account = Account("", self._specs or ())
+        self._journal: Journal | None = None
+        self._tasks: TaskGroup | None = None
+        self._site: Site | None = None
+        self._interrupted = False
+        self._error: GreenroomError | None = None
+        self._finished = anyio.Event()
+        self._log = _log.logger()
+        self._listeners: list[Callable[[LaunchEvent], None]] = []
+        self._queue: deque[LaunchEvent] | None = None
+        self._news = anyio.Event()
+
+    # Using it.
+
+    async def __aenter__(self) -> Self:
+        if self._tasks is not None:
+            raise ConfigurationError("this launch was entered before; make a new Launch(...)")
+        self._journal = await anyio.to_thread.run_sync(self._open)
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        self._tasks.start_soon(self._run)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._tasks is not None
+        try:
+            if exc is not None:
+                self._tasks.cancel_scope.cancel()
+            # The body's own exception passes by the task group, which would wrap it.
+            await self._tasks.__aexit__(None, None, None)
+        finally:
+            if self._journal is not None:
+                self._journal.close()
+        if exc is None and self._error is not None:
+            raise self._error
+
+    def __aiter__(self) -> Self:
+        if self._queue is None:
+            self._queue = deque()
+            self.listen(self._queue.append)
+        return self
+
+    async def __anext__(self) -> LaunchEvent:
+        assert self._queue is not None
+        while not self._queue:
+            if self._finished.is_set():
+                raise StopAsyncIteration
+            self._news = anyio.Event()
+            await self._news.wait()
+        return self._queue.popleft()
+
+    def listen(self, listener: Callable[[LaunchEvent], None]) -> None:
+        """Have a plain function called with every event from now on, as it happens."""
+        self._listeners.append(listener)
+
+    def stop(self) -> None:
+        """Create nothing more and wait for nothing more; see calls that are under way through.
+
+        Sessions on their way are kept or deleted as the policy says. The iteration ends, and
+        leaving the context does not take long, unless there is something to delete.
+        """
+        self._interrupted = True
+        if self._site is not None:
+            _interrupt(self._site)
+
+    def report(self) -> LaunchReport:
+        """Return the account as it stands."""
+        return self.account.report()
+
+    async def finished(self) -> LaunchReport:
+        """Wait until every workstation has its line, and return the account."""
+        await self._finished.wait()
+        return self.report()
+
+    # Running it.
+
+    def _open(self) -> Journal | None:
+        """Open the account, and the journal if there is to be one."""
+        header = Header(secrets.token_hex(8), datetime.now(UTC), self.options)
+        if self._path is None:
+            self.account = Account(header.launch_id, self._specs or ())
+            return None
+        if self._resume and (self._specs is None or self._path.exists()):
+            journal = Journal.resume(self._path)
+            try:
+                _check_same(journal.account, self._specs)
+            except BaseException:
+                journal.close()
+                raise
+            self.options = journal.header.options
+        else:
+            journal = Journal.create(self._path, header, self._specs or ())
+        self.account = journal.account
+        return journal
+
+    async def _run(self) -> None:
+        recorder = Recorder(self.account, self._journal, self._told, self._journal_failed)
+        try:
+            async with AsyncExitStack() as stack:
+                poller = self._poller
+                if poller is None:
+                    poller = await stack.enter_async_context(Poller(self._studio))
+                streams = await stack.enter_async_context(
+                    Poller(self._studio.streams, limiter=poller.limiter)
+                )
+                await self._carry_out(recorder, poller, streams)
+        except GreenroomError as error:
+            self._error = error
+        finally:
+            with anyio.CancelScope(shield=True):
+                await recorder.commit()
+            self._finished.set()
+            self._news.set()
+
+    async def _carry_out(self, recorder: Recorder, poller: Poller, streams: Poller) -> None:
+        policy = self._policy
+        asker = Asker(self._creates, policy.in_flight, policy.remedies)
+        async with anyio.create_task_group() as background:
+            background.start_soon(recorder.run)
+            async with anyio.create_task_group() as tasks:
+                site = Site(
+                    studio=self._studio,
+                    policy=policy,
+                    account=self.account,
+                    recorder=recorder,
+                    asker=asker,
+                    poller=poller,
+                    streams=streams,
+                    clock=Clock(),
+                    deadline=anyio.current_time() + policy.seconds,
+                    tasks=tasks,
+                    gate=Gate(policy.canary, policy.several),
+                )
+                self._site = site
+                forget = poller.on("*", site.saw)
+                background.start_soon(_meter, site)
+                background.start_soon(_mind_deadline, site)
+                site.record(events.LaunchBegan, resumed=self._resume)
+                if self._interrupted:
+                    _interrupt(site)
+                await _begin(site)
+            forget()
+            for line in self.account.lines.values():
+                if line.settled is None:
+                    Workstation(site, line).settle()
+            site.record(events.Metered, **site.cost()._asdict())
+            site.record(events.LaunchEnded, interrupted=self._interrupted)
+            background.cancel_scope.cancel()
+
+    def _told(self, event: LaunchEvent) -> None:
+        match event:
+            case events.CreatesHeld() | events.CreatesStopped():
+                name = "launch.held" if isinstance(event, events.CreatesHeld) else "launch.stopped"
+                self._log.warning(name, cause=event.cause, message=event.message)
+            case events.Settled():
+                self._log.info("launch.settled", key=event.key, verdict=event.verdict.value)
+        for listener in self._listeners:
+            listener(event)
+        self._news.set()
+
+    def _journal_failed(self, error: JournalError) -> None:
+        self._log.error("launch.unrecorded", error=str(error))
+        if self._site is not None:
+            self._site.stop(_site.JOURNAL, str(error))
+
+
+async def launch(
+    studio: Studio,
+    specs: Iterable[SpecLike] | None = None,
+    *,
+    poller: Poller | None = None,
+    creates: Limiter | None = None,
+    policy: LaunchPolicy | None = None,
+    journal: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+) -> LaunchReport:
+    """Create many workstations, wait for all of them, and return the account.
+
+    Never raises for a workstation: what became of each stands in its line. To follow what happens
+    meanwhile, use `Launch`. Args and errors are those of `Launch`.
+    """
+    async with Launch(
+        studio,
+        specs,
+        poller=poller,
+        creates=creates,
+        policy=policy,
+        journal=journal,
+        resume=resume,
+    ) as running:
+        return await running.finished()
+
+
+async def _begin(site: Site) -> None:
+    """Take up what was begun before, and begin the others as the gate lets them."""
+    lines = [line for line in site.account.lines.values() if line.open]
+    if len(lines) < len(site.account.lines):
+        site.gate.ready_before(site.account.counts[Phase.READY])
+    for line in lines:
+        if line.attempts:
+            site.gate.begun()
+            site.tasks.start_soon(partial(Workstation(site, line).run, has_leave=False))
+    try:
+        for line in lines:
+            if not line.attempts:
+                await site.leave_to_begin()
+                site.tasks.start_soon(partial(Workstation(site, line).run, has_leave=True))
+    except Stopped:
+        return
+
+
+def _interrupt(site: Site) -> None:
+    message = "the launch was stopped before it was ready"
+    site.stop(_site.INTERRUPTED, message)
+    site.asking.put_up(_site.INTERRUPTED, message)
+    site.waiting.put_up(_site.INTERRUPTED, message)
+
+
+async def _mind_deadline(site: Site) -> None:
+    if site.deadline == math.inf:
+        return
+    await anyio.sleep_until(site.deadline)
+    message = "the deadline of the launch was reached"
+    site.stop(_site.TIMEOUT, message)
+    site.asking.put_up(_site.TIMEOUT, message)
+
+
+async def _meter(site: Site) -> None:
+    last = None
+    while True:
+        await anyio.sleep(METER_INTERVAL)
+        if (cost := site.cost()) != last:
+            site.record(events.Metered, **cost._asdict())
+            last = cost
+
+
+def _check_same(account: Account, specs: tuple[Spec, ...] | None) -> None:
+    """Make sure that a launch that is resumed is the one that is asked for.
+
+    Raises:
+        SpecError: It is not.
+    """
+    if specs is None:
+        return
+    before = {key: line.spec for key, line in account.lines.items()}
+    problems = [
+        f"{spec.key!r} is not what this journal's launch was begun with: leave the specs out to "
+        "resume it, or begin a new launch with a journal of its own"
+        for spec in specs
+        if before.get(spec.key) != spec
+    ]
+    if not problems and len(specs) != len(before):
+        problems = [f"the journal's launch has {len(before)} workstations, and not {len(specs)}"]
+    if problems:
+        raise SpecError(problems)

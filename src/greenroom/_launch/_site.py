@@ -1,0 +1,258 @@
+"""What the workstations of one launch share: where they are made, who is told, and what stops them.
+
+Three stop signs, because three kinds of business end at different times:
+
+=========  ==============================================  ======================================
+sign       minded by                                       goes up
+=========  ==============================================  ======================================
+creating   whatever would make one more session            breaker, refusal, journal, and all below
+asking     calls that may have been carried out unheard    the deadline, and all below
+waiting    waits                                           an interruption
+=========  ==============================================  ======================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+import anyio
+
+from greenroom._launch import _events as events
+from greenroom._launch._asking import StopSign
+from greenroom._launch._gate import Gate
+from greenroom._launch._remedies import remedy_for
+from greenroom._states import Verdict
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
+    from greenroom._launch._account import Account
+    from greenroom._launch._asking import Asker
+    from greenroom._launch._events import LaunchEvent
+    from greenroom._launch._recorder import Recorder
+    from greenroom._launch._studio import LaunchPolicy, Studio
+    from greenroom._poller import Poller
+    from greenroom._results import Transition
+
+INTERRUPTED = "INTERRUPTED"
+TIMEOUT = "TIMEOUT"
+JOURNAL = "JOURNAL"
+CANARY = "CANARY"
+
+
+CANARY_MESSAGE = "waiting for what becomes of the first ones"
+
+_DECIDED = (Verdict.FAILURE, Verdict.ERROR)
+
+
+class Bell:
+    """Wakes everybody who listens at the moment."""
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    def ring(self) -> None:
+        """Wake them."""
+        self._event.set()
+        self._event = anyio.Event()
+
+    async def rings(self) -> None:
+        """Wait until it rings."""
+        await self._event.wait()
+
+
+class Cost(NamedTuple):
+    """What a launch has cost.
+
+    Attributes:
+        calls: API calls, of every kind.
+        creates: Those of them that make or end something.
+        throttled: Those of them that the service throttled.
+    """
+
+    calls: int
+    creates: int
+    throttled: int
+
+
+class Clock:
+    """Wall time that moves with the loop's clock."""
+
+    def __init__(self) -> None:
+        self._loop_time = anyio.current_time()
+        self._wall_time = datetime.now(UTC)
+
+    def now(self) -> datetime:
+        """Return the present (aware, UTC)."""
+        return self._wall_time + timedelta(seconds=anyio.current_time() - self._loop_time)
+
+
+@dataclass(slots=True)
+class Site:
+    """One launch, seen from one of its workstations.
+
+    Attributes:
+        studio: Where sessions are made.
+        policy: How to go about it.
+        account: What has happened so far.
+        recorder: Told of what happens.
+        asker: Makes the calls.
+        poller: Waits for sessions.
+        streams: Waits for streams.
+        clock: The time.
+        deadline: The end of all waits, on the loop's clock.
+        tasks: Where what goes on beside a workstation runs.
+        gate: Who may begin.
+        creating, asking, waiting: The stop signs.
+        keys: The workstations by session.
+        room: Rung when there may be room for one more session.
+        settling: Rung when a workstation settles.
+    """
+
+    studio: Studio
+    policy: LaunchPolicy
+    account: Account
+    recorder: Recorder
+    asker: Asker
+    poller: Poller
+    streams: Poller
+    clock: Clock
+    deadline: float
+    tasks: TaskGroup
+    gate: Gate
+    creating: StopSign = field(default_factory=StopSign)
+    asking: StopSign = field(default_factory=StopSign)
+    waiting: StopSign = field(default_factory=StopSign)
+    keys: dict[str, str] = field(default_factory=dict)
+    room: Bell = field(default_factory=Bell)
+    settling: Bell = field(default_factory=Bell)
+    _seen: set[Transition] = field(default_factory=set)
+    _before: Cost = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._before = Cost(0, 0, 0)
+        self._before = self.cost()
+
+    def cost(self) -> Cost:
+        """Return what the launch has cost so far, since it was taken up."""
+        polled = [poller.statistics() for poller in (self.poller, self.streams)]
+        before = self._before
+        return Cost(
+            calls=self.asker.calls + sum(each.calls for each in polled) - before.calls,
+            creates=self.asker.calls - before.creates,
+            throttled=self.asker.throttled
+            + sum(each.throttled for each in polled)
+            - before.throttled,
+        )
+
+    def record(self, make: Callable[..., LaunchEvent], /, **members: object) -> None:
+        """Record an event of now."""
+        self.recorder.record(make(at=self.clock.now(), **members))
+
+    def saw(self, change: Transition) -> None:
+        """Record a change of a session of this launch, once."""
+        key = self.keys.get(change.id)
+        if key is None or change in self._seen:
+            return
+        self._seen.add(change)
+        self.recorder.record(
+            events.Changed(
+                at=change.at,
+                key=key,
+                id=change.id,
+                before=change.before,
+                after=change.after,
+                reason=change.reason,
+                message=change.message,
+                changed_at=change.changed_at,
+                elapsed=change.elapsed,
+            )
+        )
+        if change.after in (None, self.studio.table.gone):
+            self.room_for_one()
+
+    def token(self, *parts: object) -> str:
+        """Return the client token of a request: the same for the same parts of the same launch."""
+        named = "\0".join(map(str, (self.account.launch_id, *parts)))
+        return hashlib.sha256(named.encode()).hexdigest()
+
+    def left(self) -> float | None:
+        """Return seconds until the deadline, or None where there is none."""
+        left = self.deadline - anyio.current_time()
+        return None if left == float("inf") else max(0.0, left)
+
+    def stop(self, cause: str, message: str) -> None:
+        """Create nothing more, and say why."""
+        if not self.creating.is_up:
+            self.record(events.CreatesStopped, cause=cause, message=message)
+            self.creating.put_up(cause, message)
+
+    def settled(self, verdict: Verdict, cause: str | None) -> None:
+        """Take in that a workstation settled."""
+        remedy = remedy_for(cause, self.policy.remedies)
+        final = cause if verdict in _DECIDED and remedy.needs_a_person else None
+        breaks = self.gate.settled(final, success=verdict is Verdict.SUCCESS)
+        if breaks is not None:
+            self.stop(breaks, f"the first to settle all failed with {breaks}: {remedy.advice}")
+        self.settling.ring()
+
+    def room_for_one(self) -> None:
+        """Take in that there may be room for one more session."""
+        self.gate.room_for_one()
+        self.room.ring()
+
+    def hold(self, cause: str, message: str) -> None:
+        """Take in that a create found no room, and say so if that begins a hold."""
+        if self.gate.hold():
+            self.record(events.CreatesHeld, cause=cause, message=message)
+
+    def made(self) -> None:
+        """Take in that a create found room, and say so if that ends a hold."""
+        if self.gate.made():
+            self.record(events.CreatesReleased)
+        self.room.ring()
+
+    async def worth_another_try(self, tries: int) -> None:
+        """Wait until there may be room, or a pause is over that grows with the tries.
+
+        Raises:
+            Stopped: Creating has stopped.
+        """
+        with anyio.move_on_after(self.policy.backoff.delay(tries)):
+            await self._room()
+
+    async def leave_to_create(self) -> None:
+        """Wait until creates are not held and there is leave for one.
+
+        Raises:
+            Stopped: Creating has stopped.
+        """
+        await self._room()
+        await self.asker.leave(self.creating)
+
+    async def _room(self) -> None:
+        with self.creating.minded():
+            while not self.gate.take_pass():
+                await self.room.rings()
+
+    async def leave_to_begin(self) -> None:
+        """Wait until one more workstation may begin, and for leave to create it.
+
+        Raises:
+            Stopped: Creating has stopped.
+        """
+        told = False
+        with self.creating.minded():
+            while self.gate.waits_for_canary:
+                if not told and not self.gate.held:
+                    told = True
+                    self.record(events.CreatesHeld, cause=CANARY, message=CANARY_MESSAGE)
+                await self.settling.rings()
+        if told:
+            self.record(events.CreatesReleased)
+        await self.leave_to_create()
+        self.gate.begun()

@@ -1,0 +1,169 @@
+"""A studio in virtual time: the simulator's own model, without a network, as a launch sees it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from greenroom import (
+    AccessDenied,
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    Observation,
+    QuotaExceeded,
+    SourceError,
+    Throttled,
+    Unavailable,
+)
+from greenroom.simulator import Settings, StudioError
+from greenroom.simulator import Studio as Model
+from greenroom.sources.nimble import TABLES
+
+ERRORS: Mapping[str, type[SourceError]] = {
+    "AccessDeniedException": AccessDenied,
+    "ConflictException": Conflict,
+    "InternalServerErrorException": Unavailable,
+    "ResourceNotFoundException": NotFound,
+    "ServiceQuotaExceededException": QuotaExceeded,
+    "ThrottlingException": Throttled,
+    "ValidationException": InvalidRequest,
+}
+
+LATENCY = 0.1
+
+
+class Streams:
+    """The streams of a studio, read one by one."""
+
+    table = TABLES["nimble-stream"]
+    max_batch = 1
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+
+    async def describe(self, ids: Sequence[str], /) -> Mapping[str, Observation]:
+        session_id, stream_id = ids[0].split("/")
+        get = partial(self._studio.model.get_stream, session_id=session_id, stream_id=stream_id)
+        try:
+            told = await self._studio.call("get_stream", get)
+        except NotFound:
+            return {}
+        told["expiresAt"] = told.get("expiresAt") and datetime.fromtimestamp(told["expiresAt"], UTC)
+        return {ids[0]: Observation(told["state"], told["statusCode"], resource=told)}
+
+
+class Studio:
+    """What `nimble.connect` yields, on the model itself.
+
+    Attributes:
+        model: The model.
+        counts: Calls by name.
+        fault: Called with the name of each call before it is carried out; what it returns is
+            raised, after the call was carried out if `after` is set.
+    """
+
+    table = TABLES["nimble-session"]
+    max_batch = 100
+
+    def __init__(self, **settings: Any) -> None:
+        self.model = Model(Settings.from_table(settings))
+        self.streams = Streams(self)
+        self.counts: Counter[str] = Counter()
+        self.tokens: list[str] = []
+        self.fault: Callable[[str, int], Exception | None] = lambda name, number: None
+        self.lost: Callable[[str, int], bool] = lambda name, number: False
+
+    async def call(self, name: str, carry_out: Callable[..., Any]) -> Any:
+        self.counts[name] += 1
+        number = self.counts[name]
+        await anyio.sleep(LATENCY)
+        if (error := self.fault(name, number)) is not None:
+            raise error
+        try:
+            answer = carry_out(anyio.current_time())
+        except StudioError as error:
+            raise ERRORS[error.code](str(error), code=error.code) from error
+        if self.lost(name, number):
+            raise Unavailable("the answer was lost")
+        return answer
+
+    async def describe(self, ids: Sequence[str], /) -> Mapping[str, Observation]:
+        if len(ids) == 1:
+            try:
+                get = partial(self.model.get_session, session_id=ids[0])
+                return {ids[0]: _seen(await self.call("get_session", get))}
+            except NotFound:
+                return {}
+        page = partial(self.model.list_sessions, session_ids=",".join(ids))
+        listed = (await self.call("list_sessions", page)).sessions
+        return {told["sessionId"]: _seen(told) for told in listed}
+
+    async def create_session(self, *, client_token: str, **wanted: Any) -> str:
+        self.tokens.append(client_token)
+        create = partial(self.model.create_session, client_token=client_token, **wanted)
+        return str((await self.call("create_session", create))["sessionId"])
+
+    async def create_stream(
+        self, session_id: str, *, client_token: str, expires_in: int | None = None
+    ) -> str:
+        create = partial(
+            self.model.create_stream,
+            session_id=session_id,
+            expiration=expires_in,
+            client_token=client_token,
+        )
+        return str((await self.call("create_stream", create))["streamId"])
+
+    async def start_session(self, session_id: str, *, client_token: str) -> None:
+        await self._act("start_session", session_id, client_token)
+
+    async def stop_session(self, session_id: str, *, client_token: str) -> None:
+        await self._act("stop_session", session_id, client_token)
+
+    async def delete_session(self, session_id: str, *, client_token: str) -> None:
+        await self._act("delete_session", session_id, client_token)
+
+    def sessions(self) -> Mapping[str, Any]:
+        """Return every session ever made, with its changes so far."""
+        return self.model.truth(anyio.current_time())
+
+    async def _act(self, name: str, session_id: str, client_token: str) -> None:
+        act = partial(getattr(self.model, name), session_id=session_id, client_token=client_token)
+        await self.call(name, act)
+
+
+def _seen(told: Mapping[str, Any]) -> Observation:
+    return Observation(
+        told["state"],
+        told["statusCode"],
+        told["statusMessage"],
+        datetime.fromtimestamp(told["updatedAt"], UTC),
+        resource=told,
+    )
+
+
+@pytest.fixture
+def inline_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run what would go to a thread at once: virtual time does not wait for threads."""
+
+    async def run_sync(function: Callable[..., Any], *args: Any, **_: Any) -> Any:
+        await anyio.lowlevel.checkpoint()
+        return function(*args)
+
+    monkeypatch.setattr(anyio.to_thread, "run_sync", run_sync)
+
+
+@pytest.fixture
+def studio() -> Callable[..., Studio]:
+    return Studio
+
+
+Main = Callable[[], Awaitable[Any]]
