@@ -67,10 +67,10 @@ def test_the_time_left_is_unknown_until_enough_have_settled() -> None:
     ids = [str(number) for number in range(10)]
     progress.begin(ids, now=0.0)
     for moment, session_id in enumerate(ids[:5], start=6):
-        assert progress.left(float(moment)) is None
+        assert progress.pace.left(progress.total, float(moment)) is None
         progress.outcome(_ready(session_id), float(moment))
-    assert progress.left(12.0) == pytest.approx(5 * 3.0 / 2)
-    assert progress.left(100.0) is None
+    assert progress.pace.left(progress.total, 12.0) == pytest.approx(5 * 3.0 / 2)
+    assert progress.pace.left(progress.total, 100.0) is None
 
 
 def test_a_demo_shows_simulated_time() -> None:
@@ -78,8 +78,8 @@ def test_a_demo_shows_simulated_time() -> None:
     progress.begin(["a"], now=0.0)
     assert progress.elapsed(1.0) == 60.0
     assert progress.slowest(1, now=1.0)[0].waited == 60.0
-    assert progress.call_rate(0, now=0.0) == 0.0
-    assert progress.call_rate(60, now=1.0) == 1.0
+    assert progress.pace.call_rate(0, now=0.0) == 0.0
+    assert progress.pace.call_rate(60, now=1.0) == 1.0
 
 
 def test_an_outage_is_told_once_and_so_is_its_end() -> None:

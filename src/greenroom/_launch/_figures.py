@@ -51,7 +51,7 @@ OTHER_ADVICE: Mapping[str, str] = MappingProxyType(
 NICE = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 """Widths, in seconds, that an interval of a picture may have."""
 
-MOST_BINS = 40
+FEWEST_BINS, MOST_BINS = 10, 40
 MOST_INTERVALS = 60
 
 
@@ -417,7 +417,8 @@ def _ready_times(seconds: Sequence[float]) -> ReadyTimes | None:
 
 def _bins(ordered: Sequence[float], reach: float) -> tuple[Bin, ...]:
     """Return how many of the values are where, from 0; those beyond `reach` are the last bin."""
-    width = _nice(reach / MOST_BINS)
+    fair = 2 * len(ordered) ** 0.5
+    width = _nice(reach / min(max(fair, FEWEST_BINS), MOST_BINS))
     number = int(reach // width) + 1
     counts = Counter(min(int(value // width), number) for value in ordered)
     bins = [Bin(place * width, (place + 1) * width, counts[place]) for place in range(number)]

@@ -154,8 +154,10 @@ class Journal:
                 raise
 
     def close(self) -> None:
-        """Let go of the journal. What was appended stays."""
+        """Let go of the journal. What was appended stays, in one file by itself."""
         try:
+            with suppress(sqlite3.Error):  # somebody reads it at the moment
+                self._db.execute("PRAGMA journal_mode = DELETE")
             self._db.close()
         finally:
             self._lock.release()
@@ -273,6 +275,11 @@ class _Lock:
         try:
             before = self._file.stat().st_ino
             self._db = _connect(self._file, "rw")
+        except (FileNotFoundError, sqlite3.OperationalError):
+            if self._file.exists():
+                raise
+            return False
+        try:
             self._db.execute("PRAGMA busy_timeout = 0")
             self._db.execute("BEGIN EXCLUSIVE")
             if self._file.stat().st_ino == before:
@@ -281,8 +288,6 @@ class _Lock:
             pass
         except sqlite3.OperationalError as error:
             self._db.close()
-            if not self._file.exists():
-                return False
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
                 raise
             raise JournalError(
@@ -290,6 +295,7 @@ class _Lock:
                 "Wait for that process, or end it",
                 str(file),
             ) from error
+        self._db.close()
         return False
 
     def release(self) -> None:

@@ -80,7 +80,8 @@ class Recorder:
             if self._journal is None or not group:
                 return
             try:
-                await anyio.to_thread.run_sync(self._journal.append, group)
+                with anyio.CancelScope(shield=True):  # a group is written whole, or is still here
+                    await anyio.to_thread.run_sync(self._journal.append, group)
             except JournalError as error:
                 self._waiting[:0] = group
                 if self._error is None:

@@ -76,7 +76,7 @@ def read_ids(path: str) -> tuple[str, ...]:
     """
     name = "standard input" if path == "-" else path
     ids = []
-    for number_, line in enumerate(_read_text(path, name).splitlines(), start=1):
+    for number_, line in enumerate(read_lines(path), start=1):
         text = line.strip()
         if not text or text.startswith("#"):
             continue
@@ -86,7 +86,13 @@ def read_ids(path: str) -> tuple[str, ...]:
     return tuple(ids)
 
 
-def _read_text(path: str, name: str) -> str:
+def read_lines(path: str) -> list[str]:
+    """Return the lines of a text file, or of standard input for `-`.
+
+    Raises:
+        click.BadParameter: It cannot be read, or is not UTF-8.
+    """
+    name = "standard input" if path == "-" else path
     try:
         if path == "-" and sys.stdin is None:
             raise click.BadParameter("standard input is closed")
@@ -94,7 +100,7 @@ def _read_text(path: str, name: str) -> str:
     except OSError as error:
         raise click.BadParameter(f"cannot read {name}: {error.strerror}") from None
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise click.BadParameter(f"{name}, line {line} is not UTF-8 text") from None

@@ -13,7 +13,14 @@ from greenroom._states import ANY_STATE
 from greenroom.cli import _arguments, _options, _status
 from greenroom.cli._help import GroupAsWritten
 from greenroom.cli._kinds import states_of
+from greenroom.cli._launch_commands import (
+    delete_command,
+    launch_command,
+    start_command,
+    stop_command,
+)
 from greenroom.cli._report import JsonReport, ResourceReport, TextReport, WatchReport
+from greenroom.cli._report_command import report_command
 from greenroom.cli._screen import Notices, Screen
 from greenroom.cli._tables import FORMATS
 from greenroom.cli._wait import Goal, settle, watch
@@ -36,7 +43,10 @@ def greenroom(context: click.Context) -> int:
     Try it; this needs no account, no server and no configuration:
       greenroom demo
 
-    Wait until 300 workstations are ready, at no more than ten calls a second:
+    Launch 300 workstations, and account for every one:
+      greenroom launch --studio-id STUDIO --launch-profile-id PROFILE --count 300
+
+    Wait until sessions that exist are ready, at no more than ten calls a second:
       greenroom wait nimble-session --ids-from ids.txt --until READY --rate 10
 
     Results go to standard output, progress to standard error. Credentials and region come from
@@ -253,3 +263,7 @@ def demo_command(sessions: int, speed: float, seed: int, output: str, no_live: b
     return anyio.run(
         partial(_demo.run, sessions, speed=speed, seed=seed, as_json=as_json, live=live)
     )
+
+
+for command in (launch_command, report_command, start_command, stop_command, delete_command):
+    greenroom.add_command(command)

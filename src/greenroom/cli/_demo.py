@@ -17,23 +17,27 @@ from typing import TYPE_CHECKING
 import anyio
 import click
 
+from greenroom._launch import _events as events
+from greenroom._launch._launch import Launch
+from greenroom._launch._specs import count_specs
+from greenroom._launch._studio import LaunchPolicy
 from greenroom._limiter import RateLimiter
 from greenroom._poller import Poller
-from greenroom._results import Transition, WaitResult
 from greenroom._schedule import Every
 from greenroom._states import Verdict
-from greenroom.cli._report import JsonReport, TextReport, span
-from greenroom.cli._screen import Notices
-from greenroom.cli._wait import Event, Run
+from greenroom.cli._launch_screen import LaunchNotices
+from greenroom.cli._launch_told import JsonLaunch, TextLaunch
+from greenroom.cli._launching import LaunchRun, say_stopping
+from greenroom.cli._report import span
 from greenroom.simulator import Settings, serve
 from greenroom.sources import nimble
-from greenroom.sources._aws import call
 
 if TYPE_CHECKING:
-    from anyio.streams.memory import MemoryObjectSendStream
-
-    from greenroom.cli._report import Report
-    from greenroom.cli._screen import Screen
+    from greenroom._launch._account import LaunchReport, WorkstationResult
+    from greenroom._launch._events import LaunchEvent
+    from greenroom.cli._launch_screen import LaunchScreen
+    from greenroom.cli._launch_told import LaunchTold
+    from greenroom.cli._report import Summary
     from greenroom.cli._status import Tally
     from greenroom.simulator import Simulator
 
@@ -86,8 +90,8 @@ class Demo:
     Args:
         simulator: The studio.
         source: What reads its sessions.
-        total: Sessions to launch.
-        report: Told of what happens.
+        total: Workstations to launch.
+        told: Told of what happens.
         screen: Shown how far things are.
     """
 
@@ -96,44 +100,43 @@ class Demo:
         simulator: Simulator,
         source: nimble.StreamingSessions,
         total: int,
-        report: Report,
-        screen: Screen,
+        told: LaunchTold,
+        screen: LaunchScreen,
     ) -> None:
         self._simulator = simulator
-        self._source = source
+        self._speed = speed = simulator.clock.speed
         self._total = total
-        self._speed = simulator.clock.speed
-        self._creates = RateLimiter(CREATES[0] * self._speed, CREATES[1])
-        limiter = RateLimiter(READS[0] * self._speed, READS[1])
-        poller = Poller(
+        self.poller = Poller(
             source,
-            limiter=limiter,
-            schedule=Every(INTERVAL / self._speed),
-            settle=30.0 / self._speed,
-            not_found_grace=30.0 / self._speed,
+            limiter=RateLimiter(READS[0] * speed, READS[1]),
+            schedule=Every(INTERVAL / speed),
+            settle=30.0 / speed,
+            not_found_grace=30.0 / speed,
         )
-        self._run = Run(poller, limiter, total, report, screen, speed=self._speed)
+        launch = Launch(
+            source,
+            count_specs(total, {"launch_profile_id": "demo"}),
+            poller=self.poller,
+            creates=RateLimiter(CREATES[0] * speed, CREATES[1]),
+            policy=LaunchPolicy(timeout=TIMEOUT / speed, canary=0),
+        )
+        launch.listen(self._remember)
+        self._run = LaunchRun(launch, self.poller, _Simulated(told, simulator), screen, speed=speed)
         self._known_at: dict[str, float] = {}
 
-    async def run(self) -> Tally:
-        """Launch, wait, and return what became of the sessions."""
-        run = self._run
-        send, receive = anyio.create_memory_object_stream[Event](math.inf)
-        async with send, receive, run.poller as poller:
-            poller.on("*", send.send_nowait)
-            async with anyio.create_task_group() as launching:
-                launching.start_soon(self._launch, send)
-                async with run.attended():
-                    async for event in receive:
-                        run.tell(self._simulated(event))
-                launching.cancel_scope.cancel()
-        run.tally.counts[Verdict.CANCELLED] = self._total - run.tally.counts.total()
-        run.summarise()
-        return run.tally
+    async def run(self) -> LaunchReport:
+        """Launch, wait, and return what became of the workstations."""
+        async with self.poller:
+            return await self._run.run(say_stopping)
 
-    def figures(self) -> Figures:
+    @property
+    def tally(self) -> Tally:
+        """What became of them, in figures."""
+        return self._run.tally
+
+    def figures(self, report: LaunchReport) -> Figures:
         """Return what it took. Only where at least one session became READY."""
-        polled = self._run.poller.statistics()
+        polled = self.poller.statistics()
         delays, waits = [], []
         for session_id, changes in self._simulator.truth().items():
             ready_at = next((change.at for change in changes if change.state == "READY"), None)
@@ -143,7 +146,7 @@ class Demo:
         return Figures(
             sessions=self._total,
             ready=len(waits),
-            elapsed=self._run.progress.elapsed(anyio.current_time()),
+            elapsed=report.elapsed * self._speed,
             calls=polled.calls,
             throttled=polled.throttled,
             calls_per_session=polled.calls / self._total,
@@ -152,46 +155,44 @@ class Demo:
             waiter_calls=sum(1 + math.ceil(wait / WAITER_DELAY) for wait in waits),
         )
 
-    async def _launch(self, send: MemoryObjectSendStream[Event]) -> None:
-        with send:
-            async with anyio.create_task_group() as sessions:
-                for _ in range(self._total):
-                    await self._creates.acquire()
-                    sessions.start_soon(self._follow, send)
+    def _remember(self, event: LaunchEvent) -> None:
+        if isinstance(event, events.Settled) and event.id is not None:
+            self._known_at[event.id] = self._simulator.clock()
 
-    async def _follow(self, send: MemoryObjectSendStream[Event]) -> None:
-        params = {"studioId": self._source.studio_id, "launchProfileId": "demo"}
-        answer = await call(self._source.client, "CreateStreamingSession", params)
-        session_id = answer["session"]["sessionId"]
-        self._run.progress.begin((session_id,), anyio.current_time())
-        results = await self._run.poller.wait_all(
-            (session_id,), until="READY", timeout=TIMEOUT / self._speed
+
+class _Simulated:
+    """Tells of a launch in simulated time."""
+
+    def __init__(self, told: LaunchTold, simulator: Simulator) -> None:
+        self._told = told
+        self._clock = simulator.clock
+
+    def change(self, change: events.Changed) -> None:
+        """Tell of a change."""
+        started, speed = self._clock.started, self._clock.speed
+        at = started + (change.at.timestamp() - started) * speed
+        self._told.change(
+            replace(change, at=datetime.fromtimestamp(at, UTC), elapsed=change.elapsed * speed)
         )
-        self._known_at[session_id] = self._simulator.clock()
-        send.send_nowait(results[session_id])
 
-    def _simulated(self, event: Event) -> Event:
-        elapsed = event.elapsed * self._speed
-        if isinstance(event, WaitResult):
-            history = tuple(map(self._simulated_change, event.history))
-            return replace(event, elapsed=elapsed, history=history)
-        return self._simulated_change(event)
+    def outcome(self, result: WorkstationResult) -> None:
+        """Tell of an outcome."""
+        self._told.outcome(replace(result, elapsed=result.elapsed * self._clock.speed))
 
-    def _simulated_change(self, change: Transition) -> Transition:
-        started = self._simulator.clock.started
-        at = started + (change.at.timestamp() - started) * self._speed
-        elapsed = change.elapsed * self._speed
-        return replace(change, elapsed=elapsed, at=datetime.fromtimestamp(at, UTC))
+    def summary(self, report: LaunchReport, summary: Summary) -> None:
+        """Tell of the end."""
+        self._told.summary(report, summary)
 
 
 async def run(sessions: int, *, speed: float, seed: int, as_json: bool, live: bool) -> int:
     """Run the demo, and return the exit status."""
-    report = JsonReport() if as_json else TextReport(verbose=False, hold_back=live)
-    screen: Screen = Notices(lines=not as_json)
+    told: LaunchTold = JsonLaunch() if as_json else TextLaunch(verbose=False)
+    screen: LaunchScreen = LaunchNotices(lines=not as_json)
     if live:
-        from greenroom.cli._live import LiveView
+        from greenroom.cli._launch_view import LaunchView
 
-        screen = LiveView(f"{sessions} simulated sessions until READY", None, speed=speed)
+        title = f"launching {sessions} simulated workstations"
+        screen = LaunchView(title, TIMEOUT, READS[0], speed=speed)
     async with AsyncExitStack() as stack:
         simulator = await stack.enter_async_context(serve(Settings(seed=seed), speed=speed))
         source = await stack.enter_async_context(
@@ -203,18 +204,18 @@ async def run(sessions: int, *, speed: float, seed: int, as_json: bool, live: bo
                 aws_secret_access_key="simulated",
             )
         )
-        demo = Demo(simulator, source, sessions, report, screen)
+        demo = Demo(simulator, source, sessions, told, screen)
         if not (as_json or live):
             click.echo(f"greenroom: launching {sessions} sessions at {simulator.url}", err=True)
         began = anyio.current_time()
-        tally = await demo.run()
-        if tally.counts[Verdict.SUCCESS] and not tally.interrupted:
-            figures = demo.figures()
+        report = await demo.run()
+        if demo.tally.counts[Verdict.SUCCESS] and not demo.tally.interrupted:
+            figures = demo.figures(report)
             if as_json:
                 click.echo(as_line(figures))
             else:
                 click.echo(as_text(figures, anyio.current_time() - began))
-    return tally.exit_status
+    return demo.tally.exit_status
 
 
 def as_line(figures: Figures) -> str:

@@ -1,25 +1,29 @@
-"""Ctrl-C asks the run to end well; a second one ends it at once."""
+"""Ctrl-C asks the run to end well; the one after that ends it at once."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 import threading
+from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import anyio
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def interruptible() -> Iterator[anyio.CancelScope]:
-    """Cancel the body when the first SIGINT or SIGTERM arrives; the next one acts as ever.
+def interruptible(*gently: Callable[[], None]) -> Iterator[anyio.CancelScope]:
+    """Cancel the body when a SIGINT or SIGTERM arrives; the next one acts as ever.
+
+    Args:
+        gently: Called before it comes to that, one at each signal.
 
     Yields:
         The scope; its `cancel_called` says afterwards whether a signal came.
@@ -35,9 +39,12 @@ def interruptible() -> Iterator[anyio.CancelScope]:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+        steps = deque((*gently, scope.cancel))
+
         def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the protocol
-            restore()
-            loop.call_soon_threadsafe(scope.cancel)
+            loop.call_soon_threadsafe(steps.popleft())
+            if not steps:
+                restore()
 
         for number in _SIGNALS:
             signal.signal(number, interrupt)

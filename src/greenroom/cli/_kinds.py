@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from greenroom._reader import Source
     from greenroom._states import TransitionTable
+    from greenroom.sources.nimble import StreamingSessions
 
 KINDS = tuple(TABLES)
 
@@ -93,14 +94,27 @@ async def connect(kind: str, address: Address, ids: Iterable[str]) -> AsyncItera
     """
     from greenroom.sources import nimble
 
+    async with connect_studio(address) as sessions:
+        source = nimble.KINDS[kind](sessions)
+        if wrong := [problem for id_ in ids if (problem := source.check_id(id_))]:
+            more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+            raise ConfigurationError(wrong[0] + more)
+        yield source
+
+
+@asynccontextmanager
+async def connect_studio(address: Address) -> AsyncIterator[StreamingSessions]:
+    """Open a studio, in which sessions can also be made.
+
+    Raises:
+        ConfigurationError: Credentials, the region or something else is missing or wrong.
+    """
+    from greenroom.sources import nimble
+
     async with nimble.connect(
         studio_id=address.studio_id or "",
         endpoint_url=address.endpoint_url,
         region_name=address.region,
         profile=address.profile,
     ) as sessions:
-        source = nimble.KINDS[kind](sessions)
-        if wrong := [problem for id_ in ids if (problem := source.check_id(id_))]:
-            more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-            raise ConfigurationError(wrong[0] + more)
-        yield source
+        yield sessions

@@ -16,13 +16,20 @@ from greenroom._errors import (
     ConfigurationError,
     GreenroomError,
     InvalidRequest,
+    JournalError,
+    SpecError,
     TableError,
 )
 from greenroom.cli._commands import greenroom
+from greenroom.cli._report import printable
 from greenroom.cli._status import BAD_USAGE, FAILED, INTERRUPTED, OUTPUT_CLOSED, REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+MOST_PROBLEMS = 50
+"""Problems of one list of specs that are printed, a line each."""
 
 
 def run(args: Sequence[str]) -> int:
@@ -58,7 +65,9 @@ def _explain(error: BaseException) -> int | None:
             return OUTPUT_CLOSED
         case click.ClickException():
             return _complain(error.format_message(), BAD_USAGE)
-        case ConfigurationError() | TableError():
+        case SpecError():
+            return _complain_of_all(error.problems)
+        case ConfigurationError() | TableError() | JournalError():
             return _complain(str(error), BAD_USAGE)
         case AccessDenied() | InvalidRequest():
             return _complain(str(error), REFUSED)
@@ -72,3 +81,11 @@ def _explain(error: BaseException) -> int | None:
 def _complain(message: str, status: int) -> int:
     click.echo(f"greenroom: error: {' '.join(message.split())}", err=True)
     return status
+
+
+def _complain_of_all(problems: Sequence[str]) -> int:
+    for problem in problems[:MOST_PROBLEMS]:
+        click.echo(f"greenroom: error: {printable(problem)}", err=True)
+    if len(problems) > MOST_PROBLEMS:
+        click.echo(f"greenroom: error: and {len(problems) - MOST_PROBLEMS} more", err=True)
+    return BAD_USAGE

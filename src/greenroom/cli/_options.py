@@ -83,7 +83,7 @@ output = click.option(
 
 no_live = click.option("--no-live", is_flag=True, help="No live view, even on a terminal.")
 
-_POLLING = (
+_IDS = (
     kind,
     click.argument("ids", metavar="[ID]...", nargs=-1),
     click.option(
@@ -93,6 +93,9 @@ _POLLING = (
         help="Read more ids from FILE, one a line; - is standard input. Blank lines and lines "
         "that begin with # are skipped.",
     ),
+)
+
+_PACING = (
     click.option(
         "--rate",
         type=_arguments.number,
@@ -115,6 +118,9 @@ _POLLING = (
         metavar="DURATION",
         help="Look at each session this often, instead of at the pace that suits its kind.",
     ),
+)
+
+_ADDRESS = (
     click.option(
         "--endpoint-url",
         metavar="URL",
@@ -131,7 +137,6 @@ _POLLING = (
     ),
     click.option("--region", metavar="NAME", help="The AWS region, if not the usual one."),
     click.option("--profile", metavar="NAME", help="The AWS profile, if not the usual one."),
-    output,
 )
 
 
@@ -144,6 +149,23 @@ def polling(function: Callable[..., int]) -> Callable[..., int]:
         table: TransitionTable,
         ids: tuple[str, ...],
         ids_file: str | None,
+        address: Address,
+        pacing: Pacing,
+        **others: Any,
+    ) -> int:
+        asked = Asked(table, _all_ids(ids, ids_file), address, pacing)
+        check_address(table.kind, address)
+        return function(asked, **others)
+
+    return decorated(reaching(command), *_IDS)
+
+
+def reaching(function: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the arguments of place and pace, as `address` and `pacing`."""
+
+    @wraps(function)
+    def command(
+        *,
         rate: float,
         burst: int,
         every: float | None,
@@ -154,11 +176,16 @@ def polling(function: Callable[..., int]) -> Callable[..., int]:
         **others: Any,
     ) -> int:
         address = Address(endpoint_url, studio_id, region, profile)
-        asked = Asked(table, _all_ids(ids, ids_file), address, Pacing(rate, burst, every))
-        check_address(table.kind, address)
-        return function(asked, **others)
+        return function(address=address, pacing=Pacing(rate, burst, every), **others)
 
-    return reduce(lambda decorated, option: option(decorated), reversed(_POLLING), command)
+    return decorated(command, *_PACING, *_ADDRESS, output)
+
+
+def decorated(
+    function: Callable[..., int], *options: Callable[[Callable[..., int]], Callable[..., int]]
+) -> Callable[..., int]:
+    """Return a command with these options, which its help shows in this order."""
+    return reduce(lambda command, option: option(command), reversed(options), function)
 
 
 def _all_ids(given: tuple[str, ...], ids_file: str | None) -> tuple[str, ...]:

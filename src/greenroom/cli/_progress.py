@@ -6,12 +6,13 @@ faster than life, so every duration shown is multiplied by `speed`, and every ra
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from greenroom._states import Verdict
+from greenroom.cli._pace import Pace
 from greenroom.cli._report import printable, span
 
 if TYPE_CHECKING:
@@ -19,12 +20,6 @@ if TYPE_CHECKING:
 
     from greenroom._poller import PollerStatistics
     from greenroom._results import Transition, WaitResult
-
-RATE_WINDOW = 5.0
-"""Seconds of the clock over which the rate of calls is taken."""
-
-ENOUGH = 5
-"""Sessions that must have settled before anything is said about the time left."""
 
 UNSEEN = "not seen yet"
 UNLAUNCHED = "not launched yet"
@@ -52,6 +47,9 @@ class Progress:
         total: Sessions that there will be.
         now: When the run began.
         speed: Shown seconds per second of the clock.
+
+    Attributes:
+        pace: How fast it goes of late.
     """
 
     def __init__(self, total: int, now: float, *, speed: float = 1.0) -> None:
@@ -61,8 +59,7 @@ class Progress:
         self._began = now
         self._pending: dict[str, tuple[float, str | None]] = {}
         self._ended_in: Counter[str] = Counter()
-        self._settled_at: deque[float] = deque()
-        self._calls: deque[tuple[float, int]] = deque()
+        self.pace = Pace(now, speed=speed)
 
     @property
     def settled(self) -> int:
@@ -84,7 +81,7 @@ class Progress:
         self._pending.pop(result.id, None)
         self.outcomes[result.verdict] += 1
         self._ended_in[printable(result.state or result.verdict.value)] += 1
-        self._settled_at.append(now)
+        self.pace.settled(now)
 
     def elapsed(self, now: float) -> float:
         """Return shown seconds since the run began."""
@@ -105,27 +102,6 @@ class Progress:
             for session_id, (since, state) in islice(self._pending.items(), count)
         ]
 
-    def call_rate(self, calls: int, now: float) -> float:
-        """Return shown calls per second of late, given all calls so far."""
-        self._calls.append((now, calls))
-        while now - self._calls[0][0] > RATE_WINDOW and len(self._calls) > 2:
-            self._calls.popleft()
-        since, calls_then = self._calls[0]
-        return (calls - calls_then) / (now - since) / self._speed if now > since else 0.0
-
-    def left(self, now: float) -> float | None:
-        """Return the shown seconds that the rest would take at the pace of late, if one can say.
-
-        The pace of late is that of the last quarter of the run.
-        """
-        if self.settled < ENOUGH:
-            return None
-        window = (now - self._began) / 4
-        recent = sum(1 for _ in self._since(now - window))
-        if not recent or not window:
-            return None
-        return (self.total - self.settled) * window / recent * self._speed
-
     def line(self, statistics: PollerStatistics, now: float) -> str:
         """Return all of it on one line."""
         states = ", ".join(f"{count} {state}" for state, count in self.states())
@@ -134,9 +110,3 @@ class Progress:
             f"{self.settled} of {self.total} settled after {span(self.elapsed(now))}: {states}; "
             f"{statistics.calls} calls, {statistics.throttled} throttled{trouble}"
         )
-
-    def _since(self, start: float) -> Iterable[float]:
-        for settled_at in reversed(self._settled_at):
-            if settled_at < start:
-                return
-            yield settled_at

@@ -20,6 +20,8 @@ from greenroom.cli._status import ENDINGS, WORDS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from greenroom._launch._account import WorkstationResult
+    from greenroom._launch._events import Changed
     from greenroom._results import Transition, WaitResult
     from greenroom.cli._status import Tally
 
@@ -66,9 +68,9 @@ class Report(Protocol):
 class JsonReport:
     """Everything, as one JSON object a line."""
 
-    def transition(self, change: Transition) -> None:
+    def transition(self, change: Transition | Changed) -> None:
         """Print a transition event."""
-        _print_json(
+        print_json(
             {
                 "event": "transition",
                 "id": change.id,
@@ -82,22 +84,11 @@ class JsonReport:
 
     def outcome(self, result: WaitResult) -> None:
         """Print an outcome event."""
-        _print_json(
-            {
-                "event": "outcome",
-                "id": result.id,
-                "verdict": result.verdict.value,
-                "state": result.state,
-                "reason": result.reason,
-                "message": result.message,
-                "elapsed": round(result.elapsed, 3),
-                "reads": result.reads,
-            }
-        )
+        print_json(outcome_members(result))
 
     def summary(self, summary: Summary) -> None:
         """Print the summary event."""
-        _print_json(
+        print_json(
             {
                 "event": "summary",
                 "total": summary.total,
@@ -189,7 +180,7 @@ class ResourceReport:
         found = [self._found[session_id] for session_id in self._ids if session_id in self._found]
         if self._as_json:
             for result in found:
-                _print_json(result.resource)
+                print_json(result.resource)
             return
         id_width = max((len(result.id) for result in found), default=0)
         state_width = max((len(result.state or "") for result in found), default=0)
@@ -232,6 +223,20 @@ class WatchReport:
         click.echo(f"{self._changes} changes of {summary.total} watched{never}; {cost(summary)}")
 
 
+def outcome_members(result: WaitResult | WorkstationResult) -> dict[str, Any]:
+    """Return an outcome event."""
+    return {
+        "event": "outcome",
+        "id": result.id,
+        "verdict": result.verdict.value,
+        "state": result.state,
+        "reason": result.reason,
+        "message": result.message,
+        "elapsed": round(result.elapsed, 3),
+        "reads": result.reads,
+    }
+
+
 def timestamp(moment: datetime) -> str:
     """Return an aware datetime as ISO 8601 in UTC, with milliseconds."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
@@ -242,7 +247,7 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else " " for each in text)
 
 
-def change_line(change: Transition) -> str:
+def change_line(change: Transition | Changed) -> str:
     """Return a change as a line of text."""
     before = change.before or "(first seen)"
     reason = f"  {change.reason}" if change.reason else ""
@@ -267,7 +272,8 @@ def cost(summary: Summary) -> str:
     return f"{calls}, {summary.throttled} throttled, in {span(summary.elapsed)}"
 
 
-def _print_json(value: Mapping[str, Any]) -> None:
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object as a line."""
     click.echo(json.dumps(value, default=_plain))
 
 

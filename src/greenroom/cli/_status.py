@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from greenroom._states import Verdict
 
 if TYPE_CHECKING:
+    from greenroom._launch._account import WorkstationResult
     from greenroom._results import WaitResult
 
 OK = 0
@@ -65,7 +66,7 @@ class Tally:
         self.counts: Counter[Verdict] = Counter()
         self.interrupted = False
 
-    def count(self, result: WaitResult) -> None:
+    def count(self, result: WaitResult | WorkstationResult) -> None:
         """Take in an outcome."""
         self.counts[result.verdict] += 1
 
@@ -81,4 +82,4 @@ class Tally:
         return TIMED_OUT if self.counts[Verdict.TIMEOUT] else OK
 
 
-_FAILURES = (Verdict.FAILURE, Verdict.UNREACHABLE, Verdict.MISSING)
+_FAILURES = (Verdict.FAILURE, Verdict.UNREACHABLE, Verdict.MISSING, Verdict.CANCELLED)

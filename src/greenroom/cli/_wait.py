@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from greenroom._errors import GreenroomError
     from greenroom._limiter import RateLimiter
+    from greenroom._reader import Source
     from greenroom._waiting import AsCompleted
     from greenroom.cli._options import Asked
     from greenroom.cli._report import Report
@@ -67,6 +68,7 @@ class Run:
         total: Sessions that there will be.
         report: Told of what happens.
         screen: Shown how far things are.
+        source: What the poller reads.
         speed: Shown seconds per second of the clock.
     """
 
@@ -78,9 +80,11 @@ class Run:
         report: Report,
         screen: Screen,
         *,
+        source: Source,
         speed: float = 1.0,
     ) -> None:
         self.poller = poller
+        self.source = source
         self.tally = Tally()
         self.progress = Progress(total, anyio.current_time(), speed=speed)
         self._limiter = limiter
@@ -105,11 +109,11 @@ class Run:
         click.echo(f"greenroom: {printable(str(error))}", err=True)
 
     def summarise(self) -> None:
-        """Tell the report of the end."""
-        polled = self.poller.statistics()
+        """Tell the report of the end, with all calls that the budget has paid for."""
+        budget = self._limiter.statistics()
         elapsed = self.progress.elapsed(anyio.current_time())
         self._report.summary(
-            Summary(self.progress.total, self.tally, polled.calls, polled.throttled, elapsed)
+            Summary(self.progress.total, self.tally, budget.granted, budget.throttled, elapsed)
         )
 
     @asynccontextmanager
@@ -153,7 +157,7 @@ async def settle(asked: Asked, goal: Goal, report: Report, screen: Screen) -> in
     async with (
         send,
         receive,
-        _open(asked, report, screen, not_found_grace=goal.not_found_grace) as run,
+        open_run(asked, report, screen, not_found_grace=goal.not_found_grace) as run,
         anyio.create_task_group() as tasks,
     ):
         async with run.poller as poller:
@@ -177,7 +181,7 @@ async def watch(asked: Asked, report: Report, screen: Screen) -> int:
         The exit status.
     """
     async with (
-        _open(asked, report, screen) as run,
+        open_run(asked, report, screen) as run,
         run.poller as poller,
         poller.watch(asked.ids) as changes,
     ):
@@ -194,14 +198,15 @@ async def watch(asked: Asked, report: Report, screen: Screen) -> int:
 
 
 @asynccontextmanager
-async def _open(
+async def open_run(
     asked: Asked, report: Report, screen: Screen, *, not_found_grace: float = 30.0
 ) -> AsyncIterator[Run]:
+    """Connect to what is asked about, and yield a run whose poller is not yet entered."""
     limiter = asked.pacing.limiter()
     schedule = asked.pacing.schedule()
     async with connect(asked.table.kind, asked.address, asked.ids) as source:
         poller = Poller(source, limiter=limiter, schedule=schedule, not_found_grace=not_found_grace)
-        yield Run(poller, limiter, len(asked.ids), report, screen)
+        yield Run(poller, limiter, len(asked.ids), report, screen, source=source)
 
 
 async def _forward(waits: AsCompleted, send: MemoryObjectSendStream[Event]) -> None:

@@ -1,0 +1,159 @@
+"""What happened in a launch, as one page that needs nothing else: no network, no server, no file.
+
+The numbers, the causes and the lists are in the page as plain HTML. Only the timeline is drawn by a
+script, from data that lie in the page. The page's policy lets run that one script and nothing else,
+whatever a key or a service's message may hold.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+from markupsafe import Markup
+
+from greenroom._launch._timeline import CREATING, GONE, WAITING
+from greenroom._states import Verdict
+from greenroom.cli import _launch_charts as charts
+from greenroom.cli import _launch_words as words
+from greenroom.cli._report import printable, span, timestamp
+
+if TYPE_CHECKING:
+    from greenroom._launch._figures import Figures, Workstation
+
+LONGEST_MESSAGE = 240
+"""Characters of a service's message that the page shows."""
+
+_COLOURS = {
+    CREATING: "asked",
+    "CREATE_IN_PROGRESS": "coming",
+    "START_IN_PROGRESS": "coming",
+    "READY": "ready",
+    WAITING: "waiting",
+    "STOP_IN_PROGRESS": "stopping",
+    "STOPPED": "stopping",
+    "DELETE_IN_PROGRESS": "deleting",
+    "DELETED": "gone",
+    GONE: "gone",
+}
+"""The name of each state's colour in the style; those of failures and unknown states go without."""
+
+
+def as_html(figures: Figures, journal: str) -> str:
+    """Return the page of a launch.
+
+    Args:
+        figures: The launch.
+        journal: The name of its journal, for the command that takes it up again.
+    """
+    style, script = _data("report.css"), _data("report.js")
+    return _template().render(
+        figures=figures,
+        words=words,
+        journal=journal,
+        style=Markup(style),  # ours, and no input
+        script=Markup(script),
+        policy="; ".join(
+            (
+                "default-src 'none'",
+                f"style-src '{_digest(style)}'",
+                f"script-src '{_digest(script)}'",
+                "base-uri 'none'",
+                "form-action 'none'",
+            )
+        ),
+        legend=_legend(figures),
+        data=_timeline(figures),
+        histogram=charts.histogram(figures.ready) if figures.ready else None,
+        traffic=charts.traffic(figures.intervals) if figures.intervals else None,
+        chart_height=charts.HEIGHT,
+        succeeded=figures.verdicts.get(Verdict.SUCCESS, 0),
+    )
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_data),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {
+        "separators": (",", ":"),
+        "ensure_ascii": False,
+    }
+    environment.filters |= {
+        "printable": printable,
+        "span": span,
+        "timestamp": timestamp,
+        "brief": charts.brief,
+        "cut": _cut,
+    }
+    return environment.get_template("report.html.j2")
+
+
+def _data(name: str) -> str:
+    return files("greenroom.cli").joinpath("data", name).read_text("utf-8")
+
+
+def _digest(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
+
+
+def _cut(text: str) -> str:
+    if len(text) <= LONGEST_MESSAGE:
+        return text
+    return f"{text[: LONGEST_MESSAGE - 3]}..."
+
+
+def _colour(state: str) -> str:
+    return _COLOURS.get(state) or ("failed" if state.endswith("_FAILED") else "other")
+
+
+def _legend(figures: Figures) -> list[tuple[str, str]]:
+    """Return the states that were seen, in the order in which they usually come, with colours."""
+    seen = {stretch.state for each in figures.workstations for stretch in each.stretches}
+    usual = [state for state in _COLOURS if state in seen]
+    return [(printable(state), _colour(state)) for state in (*usual, *sorted(seen - set(usual)))]
+
+
+def _timeline(figures: Figures) -> dict[str, Any]:
+    """Return what the script draws, with every name in it only once."""
+    legend = _legend(figures)
+    states = {state: place for place, (state, _) in enumerate(legend)}
+    causes = [printable(group.cause) for group in figures.causes]
+    verdicts = list(words.OUTCOMES)
+    return {
+        "states": legend,
+        "causes": causes,
+        "verdicts": [(verdict.value, words.OUTCOMES[verdict]) for verdict in verdicts],
+        "silences": [(round(each.start, 1), round(each.end, 1)) for each in figures.silences],
+        "end": round(figures.elapsed, 1),
+        "rows": [
+            (
+                printable(each.key),
+                verdicts.index(each.verdict),
+                causes.index(printable(each.cause)) if each.cause else -1,
+                None if each.ready is None else round(each.ready, 1),
+                [each_id and printable(each_id) for each_id in each.ids],
+                round(each.stretches[0].start, 1) if each.stretches else None,
+                _stretches(each, states),
+            )
+            for each in figures.workstations
+        ],
+    }
+
+
+def _stretches(workstation: Workstation, states: dict[str, int]) -> list[float]:
+    """Return attempt, state and end of each stretch, one after the other; they have no holes."""
+    flat: list[float] = []
+    for each in workstation.stretches:
+        flat += (each.attempt, states[printable(each.state)], round(each.end, 1))
+    return flat

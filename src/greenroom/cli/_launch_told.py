@@ -1,0 +1,110 @@
+"""What is printed of a launch: changes, one outcome a workstation, and a summary."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+from greenroom._launch._remedies import REMEDIES
+from greenroom._states import Verdict
+from greenroom.cli._report import (
+    JsonReport,
+    change_line,
+    cost,
+    outcome_members,
+    print_json,
+    printable,
+)
+from greenroom.cli._status import ENDINGS, WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from greenroom._launch._account import LaunchReport, WorkstationResult
+    from greenroom._launch._events import Changed
+    from greenroom.cli._report import Summary
+
+SHOWN = 20
+"""Workstations of one cause that are named, as text."""
+
+
+class LaunchTold(Protocol):
+    """Who is told what happens in a launch."""
+
+    def change(self, change: Changed) -> None:
+        """Take in that a session changed."""
+        ...
+
+    def outcome(self, result: WorkstationResult) -> None:
+        """Take in what became of a workstation; each is told once."""
+        ...
+
+    def summary(self, report: LaunchReport, summary: Summary) -> None:
+        """Take in the end of the run."""
+        ...
+
+
+class JsonLaunch:
+    """Everything, as one JSON object a line."""
+
+    def __init__(self) -> None:
+        self._json = JsonReport()
+
+    def change(self, change: Changed) -> None:
+        """Print a transition event."""
+        self._json.transition(change)
+
+    def outcome(self, result: WorkstationResult) -> None:
+        """Print an outcome event."""
+        members = outcome_members(result)
+        print_json(members | {"key": result.key, "attempts": len(result.attempts)})
+
+    def summary(self, report: LaunchReport, summary: Summary) -> None:  # noqa: ARG002  # it has told all of it
+        """Print the summary event."""
+        self._json.summary(summary)
+
+
+class TextLaunch:
+    """What did not succeed, by cause, and a summary.
+
+    Args:
+        verbose: Whether every change is told as well, on standard error.
+    """
+
+    def __init__(self, *, verbose: bool) -> None:
+        self._verbose = verbose
+
+    def change(self, change: Changed) -> None:
+        """Print a change, if asked to."""
+        if self._verbose:
+            click.echo(f"{change_line(change)}  [{printable(change.key)}]", err=True)
+
+    def outcome(self, result: WorkstationResult) -> None:
+        """Leave it to the summary."""
+
+    def summary(self, report: LaunchReport, summary: Summary) -> None:
+        """Print each cause with its advice and its workstations, the counts, and what it cost."""
+        for cause, results in report.by_cause.items():
+            row = REMEDIES.get(cause)
+            click.echo(f"{len(results)} x {cause}" + (f": {row.advice}" if row else ""))
+            _print_some(results)
+        made = sum(each.id is not None for result in report.values() for each in result.attempts)
+        counts = ", ".join(
+            f"{summary.tally.counts[verdict]} {_WORDS[verdict]}"
+            for verdict in ENDINGS
+            if summary.tally.counts[verdict]
+        )
+        click.echo(f"{counts} of {summary.total}; {made} sessions made, {cost(summary)}")
+
+
+_WORDS = {**WORDS, Verdict.SUCCESS: "ready"}
+
+
+def _print_some(results: Sequence[WorkstationResult]) -> None:
+    for result in results[:SHOWN]:
+        where = f"{result.id} is {result.state or 'not seen yet'}" if result.id else "no session"
+        said = f"  {result.key}: {result.verdict.value}, {where}"
+        click.echo(printable(f"{said}: {result.message}" if result.message else said))
+    if len(results) > SHOWN:
+        click.echo(f"  and {len(results) - SHOWN} more; `greenroom report` lists all of them")

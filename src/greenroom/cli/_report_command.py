@@ -1,0 +1,60 @@
+"""`greenroom report`: what happened in a launch, read from its journal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from greenroom._launch._figures import figures
+from greenroom._launch._journal import read_journal
+from greenroom.cli import _launch_report, _status
+from greenroom.cli._help import AsWritten
+
+
+@click.command("report", cls=AsWritten)
+@click.argument("journal", metavar="JOURNAL")
+@click.option("--html", metavar="FILE", help="Write one self-contained page to FILE instead.")
+def report_command(journal: str, html: str | None) -> int:
+    """Tell what happened in a launch: who is ready, what failed and why, and what it took.
+
+    JOURNAL is the file that `greenroom launch --journal` wrote. It is only read, so that a launch
+    may be looked at while it runs. The page needs no network, no server and no other file; it has
+    the course of every workstation. The exit status is 0 when the report was made, whatever it
+    says, and 2 where the journal cannot be read or FILE cannot be written.
+
+    Examples:
+      greenroom report run.db
+      greenroom report run.db --html run.html
+    """
+    header, account = read_journal(journal)
+    found = figures(header, account)
+    if html is None:
+        click.echo(_launch_report.as_text(found, journal))
+        return _status.OK
+    from greenroom.cli import _launch_page
+
+    target = Path(html)
+    if target.exists() and target.samefile(journal):
+        raise click.UsageError(f"--html {html} is the journal itself; name another file")
+    page = _launch_page.as_html(found, journal)
+    try:
+        _write(target, page)
+    except OSError as error:
+        raise click.UsageError(f"cannot write {html}: {error.strerror}") from None
+    click.echo(f"greenroom: the report is in {html}", err=True)
+    return _status.OK
+
+
+def _write(target: Path, page: str) -> None:
+    """Write the page under another name first: whoever opens it finds all of it."""
+    if target.exists() and not target.is_file():  # a device or a pipe, which has to stay one
+        target.write_text(page, encoding="utf-8")
+        return
+    target = target.resolve()
+    draft = target.with_name(f"{target.name}-new")
+    try:
+        draft.write_text(page, encoding="utf-8")
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
