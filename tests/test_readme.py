@@ -60,6 +60,40 @@ async def test_waiting_for_one_and_for_many_works_as_written(examples, capsys):
     assert f"{ids[3]} is ready" in capsys.readouterr().out
 
 
+@pytest.mark.asyncio
+async def test_launching_works_as_written(examples, tmp_path, capsys):
+    settings = QUICK.merged({"create": {"failures": {"INITIALIZATION_SCRIPT_ERROR": 0.2}}})
+    async with serve(settings, speed=100) as simulator:
+        report = await examples["desks"](simulator.url, tmp_path / "run.db")
+    assert len(report) == 12
+    assert len(report.succeeded) + len(report.failed) == 12
+    assert "failed by INITIALIZATION_SCRIPT_ERROR Mend the" in capsys.readouterr().out
+    assert greenroom.read_report(tmp_path / "run.db").keys() == report.keys()
+
+
+@pytest.mark.asyncio
+async def test_following_a_launch_works_as_written(examples, capsys):
+    async with (
+        serve(QUICK, speed=100) as simulator,
+        nimble.connect(
+            studio_id="us-west-2-abc", region_name="us-west-2", endpoint_url=simulator.url
+        ) as studio,
+    ):
+        report = await examples["follow_launch"](
+            studio, [{"key": "a", "launch_profile_id": "lp-1"}]
+        )
+    assert [result.key for result in report.succeeded] == ["a"]
+    told = capsys.readouterr().out
+    for name in ("CreateIntended a", "Created a", "Changed a", "Settled a", "LaunchEnded"):
+        assert name in told
+
+
+def test_the_specs_shown_are_specs():
+    (shown,) = blocks("json")
+    specs = greenroom.read_specs(shown.splitlines(), defaults={"launch_profile_id": "lp-1"})
+    assert [spec.key for spec in specs] == ["anna", "ben"]
+
+
 @pytest.mark.parametrize("name", ["first_come", "follow"])
 def test_iterating_works_as_written(examples, capsys, name):
     async def main():

@@ -45,7 +45,7 @@ def test_a_port_in_use_is_one_line(run: Callable[..., Ran]) -> None:
 def test_a_demo_tells_what_it_took(run: Callable[..., Ran]) -> None:
     ran = run("demo", "--sessions", "20", "--speed", "300")
     assert ran.status == 0
-    assert ran.out.startswith("20 succeeded of 20; ")
+    assert ran.out.startswith("20 ready of 20; ")
     assert "one waiter each      would have made" in ran.out
 
 

@@ -72,7 +72,13 @@ def test_without_a_command_help_is_shown(run: Callable[..., Ran]) -> None:
     assert "greenroom demo" in ran.err
 
 
-@pytest.mark.parametrize("command", ["demo", "get", "simulator", "table", "wait", "watch"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("delete", "demo", "get", "launch", "report", "simulator", "start", "stop", "table"),
+        *("wait", "watch"),
+    ],
+)
 def test_help_has_examples(run: Callable[..., Ran], command: str) -> None:
     ran = run(command, "--help")
     assert ran.status == 0

@@ -538,3 +538,84 @@ def test_a_call_is_one_request_even_on_a_connection_that_was_closed() -> None:
 
     anyio.run(main)
     assert len(asked) == 2
+
+
+# Actions
+
+
+def test_a_create_sends_what_is_wanted_with_its_token(stub: Any, ask: Ask) -> None:
+    stub.says({"session": session("s-1", "CREATE_IN_PROGRESS")}, {"session": session("s-2")})
+    bodies: list[Any] = []
+    answer = stub.handler
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        bodies.append(await request.json())
+        return await answer(request)
+
+    stub.handler = handler
+
+    async def use(sessions: nimble.StreamingSessions) -> Any:
+        return (
+            await sessions.create_session(
+                launch_profile_id="lp",
+                client_token="t-1",
+                streaming_image_id="img",
+                instance_type="g5.xlarge",
+                owner="o",
+                tags={"a": "b"},
+            ),
+            await sessions.create_session(launch_profile_id="lp", client_token="t-2"),
+        )
+
+    assert ask(use) == ("s-1", "s-2")
+    assert bodies[0] == {
+        "launchProfileId": "lp",
+        "streamingImageId": "img",
+        "ec2InstanceType": "g5.xlarge",
+        "ownedBy": "o",
+        "tags": {"a": "b"},
+    }
+    assert bodies[1] == {"launchProfileId": "lp"}
+    assert [each.headers["X-Amz-Client-Token"] for each in stub.asked] == ["t-1", "t-2"]
+
+
+@pytest.mark.parametrize("answer", [{}, {"session": {}}, {"session": {"sessionId": 7}}, []])
+def test_a_create_that_answers_garbage_may_be_asked_again(stub: Any, ask: Ask, answer: Any) -> None:
+    stub.says(answer)
+
+    async def use(sessions: nimble.StreamingSessions) -> Any:
+        with pytest.raises(greenroom.Unavailable):
+            await sessions.create_session(launch_profile_id="lp", client_token="t")
+
+    ask(use)
+
+
+def test_actions_name_the_session_and_carry_the_token(stub: Any, ask: Ask) -> None:
+    stub.says(*[{"session": session("s-1")}] * 3, {"stream": {"streamId": "st-1"}})
+
+    async def use(sessions: nimble.StreamingSessions) -> Any:
+        await sessions.start_session("s-1", client_token="a")
+        await sessions.stop_session("s-1", client_token="b")
+        await sessions.delete_session("s-1", client_token="c")
+        return await sessions.create_stream("s-1", client_token="d", expires_in=60)
+
+    assert ask(use) == "st-1"
+    where = "/2020-08-01/studios/studio/streaming-sessions/s-1"
+    assert [(each.method, each.path) for each in stub.asked] == [
+        ("POST", f"{where}/start"),
+        ("POST", f"{where}/stop"),
+        ("DELETE", where),
+        ("POST", f"{where}/streams"),
+    ]
+    assert [each.headers["X-Amz-Client-Token"] for each in stub.asked] == ["a", "b", "c", "d"]
+
+
+def test_an_action_that_is_refused_says_why(stub: Any, ask: Ask) -> None:
+    stub.says(refusal(409, "ConflictException", "s-1 is STOPPED"))
+
+    async def use(sessions: nimble.StreamingSessions) -> Any:
+        with pytest.raises(greenroom.Conflict, match="s-1 is STOPPED") as caught:
+            await sessions.stop_session("s-1", client_token="a")
+        return caught.value.code
+
+    assert ask(use) == "ConflictException"

@@ -370,7 +370,7 @@ def as_row(event: LaunchEvent) -> Row:
         type(event).__name__,
         members.get("key"),
         members.get("attempt"),
-        json.dumps(data, ensure_ascii=False),
+        json.dumps(data),
     )
 
 

@@ -232,7 +232,6 @@ class Figures:
         causes: Those that did not succeed, by cause, the most frequent first.
         overcome: What other attempts overcame, the most frequent first.
         calls: API calls of every kind.
-        creates: Those of them that asked for a session.
         throttled: Those of them that the service throttled.
         intervals: What was called when; times of silence are left out.
         silences: Long times in which nothing was noted.
@@ -257,7 +256,6 @@ class Figures:
     causes: tuple[CauseGroup, ...]
     overcome: tuple[Overcome, ...]
     calls: int
-    creates: int
     throttled: int
     intervals: tuple[Interval, ...]
     silences: tuple[Silence, ...]
@@ -302,7 +300,6 @@ def figures(header: Header, account: Account) -> Figures:
         causes=_by_cause(workstations),
         overcome=_overcome(account),
         calls=account.meters[-1].calls if account.meters else 0,
-        creates=account.meters[-1].creates if account.meters else 0,
         throttled=account.meters[-1].throttled if account.meters else 0,
         intervals=_intervals(account.meters, began_at, quiet),
         silences=quiet,

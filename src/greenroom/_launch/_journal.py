@@ -201,7 +201,7 @@ def _lay_out(file: Path, header: Header, specs: Sequence[Spec]) -> None:
             )
             db.executemany(
                 "INSERT INTO specs (key, spec) VALUES (?, ?)",
-                ((spec.key, json.dumps(spec.as_dict(), ensure_ascii=False)) for spec in specs),
+                ((spec.key, json.dumps(spec.as_dict())) for spec in specs),
             )
             db.execute(f"PRAGMA application_id = {APPLICATION}")
             db.execute(f"PRAGMA user_version = {VERSION}")
@@ -222,6 +222,10 @@ def _read(db: sqlite3.Connection, file: Path) -> tuple[Header, Account]:
         application = db.execute("PRAGMA application_id").fetchone()[0]
         version = db.execute("PRAGMA user_version").fetchone()[0]
     except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            raise JournalError(
+                f"{file} is not a journal, or a badly damaged one", str(file)
+            ) from None
         raise _damaged(file, str(error)) from error
     if application != APPLICATION:
         raise JournalError(f"{file} is not a journal of greenroom", str(file))

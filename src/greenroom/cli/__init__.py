@@ -17,6 +17,7 @@ __all__ = ["main"]
 _EXTRAS = {
     "click": ("command line", "cli"),
     "rich": ("command line", "cli"),
+    "jinja2": ("report", "cli"),
     "aiohttp": ("simulator", "cli,simulator"),
 }
 

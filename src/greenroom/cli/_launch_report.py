@@ -54,8 +54,7 @@ def _figures(figures: Figures) -> list[str]:
         rows.append(("time to ready", ", ".join(times)))
     made = f"{figures.made} made, {figures.deleted} deleted or gone"
     rows.append(("sessions", f"{made}, {len(figures.left)} not ready may still be billed"))
-    throttled = f"{figures.creates} of them creates, {figures.throttled} throttled"
-    rows.append(("API calls", f"{figures.calls}, {throttled}"))
+    rows.append(("API calls", f"{figures.calls}, {figures.throttled} of them throttled"))
     return _aligned(rows)
 
 

@@ -8,8 +8,9 @@ import click
 
 from greenroom._launch._figures import figures
 from greenroom._launch._journal import read_journal
-from greenroom.cli import _launch_report, _status
+from greenroom.cli import _status
 from greenroom.cli._help import AsWritten
+from greenroom.cli._launch_report import as_text
 
 
 @click.command("report", cls=AsWritten)
@@ -30,14 +31,14 @@ def report_command(journal: str, html: str | None) -> int:
     header, account = read_journal(journal)
     found = figures(header, account)
     if html is None:
-        click.echo(_launch_report.as_text(found, journal))
+        click.echo(as_text(found, journal))
         return _status.OK
-    from greenroom.cli import _launch_page
+    from greenroom.cli._launch_page import as_html
 
     target = Path(html)
     if target.exists() and target.samefile(journal):
         raise click.UsageError(f"--html {html} is the journal itself; name another file")
-    page = _launch_page.as_html(found, journal)
+    page = as_html(found, journal)
     try:
         _write(target, page)
     except OSError as error:

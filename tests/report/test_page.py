@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from greenroom._launch import _events as events
+from greenroom._launch._account import Account
+from greenroom._launch._figures import figures
+from greenroom._launch._journal import Header
+from greenroom._launch._specs import Spec
+from greenroom._states import Verdict
+from greenroom.cli import main
+from greenroom.cli._launch_page import as_html
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HOSTILE = "</script><script>document.title='taken'</script><!--<img src=x onerror=1>"
+
+
+class Page(HTMLParser):
+    """What a page holds: the text and the attributes of its title and of whatever has an id."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.attributes: dict[str, dict[str, str | None]] = {}
+        self.texts: dict[str, str] = {}
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self._inside: str | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        self.tags.append((tag, attributes))
+        self._inside = attributes.get("id") or ("title" if tag == "title" else None)
+        if self._inside:
+            self.attributes[self._inside] = attributes
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.texts[self._inside] = self.texts.get(self._inside, "") + data
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = None
+
+
+def html_of(launch: Any) -> str:
+    return as_html(figures(launch.header, launch.account()), "run.db")
+
+
+def hostile() -> Account:
+    account = Account("launch", [Spec(key=f"ws {HOSTILE}", launch_profile_id="lp")])
+    at = _at(0)
+    key = next(iter(account.lines))
+    account.take(events.LaunchBegan(at=at, resumed=False))
+    account.take(events.CreateIntended(at=at, key=key, attempt=1, token="t", instance_type=None))
+    account.take(events.Created(at=_at(1), key=key, attempt=1, id=HOSTILE))
+    account.take(
+        events.Changed(at=_at(2), key=key, id=HOSTILE, before=None, after=HOSTILE, reason=None)
+    )
+    account.take(
+        events.Settled(
+            at=_at(9),
+            key=key,
+            verdict=Verdict.FAILURE,
+            id=HOSTILE,
+            state=HOSTILE,
+            reason=HOSTILE,
+            message=f"{HOSTILE} \ud800\x00 {'long ' * 200}",
+            elapsed=9.0,
+            reads=1,
+            cause=HOSTILE,
+        )
+    )
+    return account
+
+
+def _at(second: int) -> datetime:
+    return datetime(2024, 3, 1, 12, 0, second, tzinfo=UTC)
+
+
+def test_the_numbers_are_there_without_a_script(imagine: Callable[..., Any]) -> None:
+    text = html_of(imagine(count=300))
+    page = Page(text)
+    assert page.texts["succeeded"] == "291"
+    assert page.texts["total"] == "300"
+    assert page.texts["unready"] == "9"
+    assert page.texts["left"] == "23"
+    assert page.texts["median"] == "4 min 01 s"
+    assert page.texts["outcomes"] == "291 succeeded, 9 failed of 300."
+    assert "Let the studio use the key that the streaming image is encrypted with." in text
+    for key in ("ws-041", "ws-093", "ws-123", "ws-270"):
+        assert f'<th scope="row">{key}</th>' in text
+    assert "&lt;b&gt;while&lt;/b&gt; it was made." in text
+
+
+def test_the_data_of_the_timeline(imagine: Callable[..., Any]) -> None:
+    data = json.loads(Page(html_of(imagine(count=300))).texts["data"])
+    assert len(data["rows"]) == 300
+    assert [name for name, _ in data["states"]][:3] == ["creating", "CREATE_IN_PROGRESS", "READY"]
+    assert dict(data["states"])["CREATE_FAILED"] == "failed"
+
+
+def test_nothing_outside_the_page_is_asked_for(imagine: Callable[..., Any]) -> None:
+    text = html_of(imagine(count=300))
+    assert not re.search(r"\w+://|url\(|@import", text)
+    for _, attributes in Page(text).tags:
+        assert not {"src", "srcset", "action", "data", "style"} & set(attributes)
+        assert (attributes.get("href") or "#").startswith("#")
+
+
+def test_only_the_pages_own_script_may_run(imagine: Callable[..., Any]) -> None:
+    text = html_of(imagine(count=3))
+    policy = next(
+        attributes["content"] or ""
+        for tag, attributes in Page(text).tags
+        if attributes.get("http-equiv") == "Content-Security-Policy"
+    )
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    for tag in ("style", "script"):
+        (inline,) = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+
+
+def test_the_secret_of_a_stream_is_not_in_it(imagine: Callable[..., Any]) -> None:
+    launch = imagine(count=30)
+    account = launch.account()
+    assert any(line.stream and line.stream.url for line in account.lines.values())
+    assert "stream.example" not in as_html(figures(launch.header, account), "run.db")
+
+
+def test_hostile_texts_stay_texts() -> None:
+    text = as_html(figures(Header("launch", _at(0)), hostile()), f"run.db; {HOSTILE}")
+    page = Page(text)
+    assert [tag for tag, _ in page.tags].count("script") == 2
+    assert "img" not in [tag for tag, _ in page.tags]
+    assert json.loads(page.texts["data"])["rows"][0][0] == f"ws {HOSTILE}"
+    assert "long ..." in text
+    text.encode()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"count": 12},
+        {"count": 40, "break_at": 20},
+        {"count": 40, "break_at": 200, "ends": False},
+        {"count": 40, "break_at": 100, "resumes_after": 40_000},
+    ],
+)
+def test_every_course_has_a_page(imagine: Callable[..., Any], options: dict[str, Any]) -> None:
+    text = html_of(imagine(**options))
+    assert len(json.loads(Page(text).texts["data"])["rows"]) == options["count"]
+    assert ("--resume" in text) == ("break_at" in options and "resumes_after" not in options)
+
+
+def test_a_launch_that_never_began_has_a_page(imagine: Callable[..., Any]) -> None:
+    launch = imagine(count=3)
+    text = as_html(figures(launch.header, Account("launch", launch.specs)), "run.db")
+    assert "written down, and never begun" in text
+    assert "No workstation is ready." in text
+    assert "No calls were noted." in text
+
+
+def test_three_thousand_workstations_are_light(imagine: Callable[..., Any]) -> None:
+    assert len(html_of(imagine(count=3000, rate=8.0)).encode()) < 1_000_000
+
+
+def test_the_page_is_written(
+    journal: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, target = journal(count=12), tmp_path / "run.html"
+    target.write_text("an old one")
+    assert main(["report", str(path), "--html", str(target)]) == 0
+    printed = capsys.readouterr()
+    assert not printed.out
+    assert str(target) in printed.err
+    assert target.read_text("utf-8").startswith("<!doctype html>")
+    assert not list(tmp_path.glob("*-new"))
+
+
+def test_a_device_stays_a_device(journal: Callable[..., Path]) -> None:
+    assert main(["report", str(journal(count=3)), "--html", os.devnull]) == 0
+    assert not Path(os.devnull).is_file()
+
+
+@pytest.mark.parametrize("name", ["nowhere/run.html", "."])
+def test_a_page_that_cannot_be_written(
+    journal: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main(["report", str(journal(count=3)), "--html", str(tmp_path / name)]) == 2
+    assert "cannot write" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*-new"))
+
+
+def test_the_journal_is_not_written_over(
+    journal: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = journal(count=3)
+    before = path.read_bytes()
+    assert main(["report", str(path), "--html", str(path)]) == 2
+    assert "the journal itself" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+@pytest.fixture
+def browse(tmp_path: Path) -> Callable[..., Page]:
+    """Opens a page in a real browser, and returns it as it is once its script has run."""
+    browser = shutil.which("chromium")
+    if browser is None:
+        if os.environ.get("CI"):
+            pytest.fail("needs chromium")
+        pytest.skip("needs chromium")
+
+    def browse(text: str, chosen: str = "") -> Page:
+        file = tmp_path / "run.html"
+        file.write_text(text, encoding="utf-8")
+        ran = subprocess.run(
+            [
+                browser,
+                *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
+                *("--no-first-run", "--disable-background-networking"),
+                *("--disable-component-update", "--disable-sync"),
+                *(f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000"),
+                *("--window-size=1400,1000", "--dump-dom", f"{file.as_uri()}{chosen}"),
+            ],
+            capture_output=True,
+            timeout=120,
+            check=True,
+        )
+        return Page(ran.stdout.decode())
+
+    return browse
+
+
+def test_a_browser_draws_three_hundred(
+    imagine: Callable[..., Any], browse: Callable[..., Page]
+) -> None:
+    page = browse(html_of(imagine(count=300)))
+    assert "data-error" not in page.tags[0][1]
+    assert page.attributes["timeline"]["data-drawn"] == "300"
+    assert page.attributes["timeline"]["data-shown"] == "300"
+    assert page.texts["shown"] == "300 workstations"
+    assert page.texts["succeeded"] == "291"
+    assert page.texts["calls"].isdigit()
+
+
+def test_a_browser_finds_some_of_three_thousand(
+    imagine: Callable[..., Any], browse: Callable[..., Page]
+) -> None:
+    launch = imagine(count=3000, rate=8.0, break_at=300, resumes_after=40_000)
+    page = browse(html_of(launch), "#find=WS-12&sort=cause&view=rows")
+    assert "data-error" not in page.tags[0][1]
+    assert page.texts["shown"] == "100 of 3000 workstations"
+    assert page.attributes["timeline"]["data-shown"] == "100"
+    assert 20 <= int(page.attributes["timeline"]["data-drawn"] or 0) <= 40  # those in sight
+
+
+def test_a_browser_runs_nothing_that_is_not_ours(browse: Callable[..., Page]) -> None:
+    page = browse(as_html(figures(Header("launch", _at(0)), hostile()), "run.db"))
+    assert "data-error" not in page.tags[0][1]
+    assert page.attributes["timeline"]["data-drawn"] == "1"
+    assert page.texts["title"] == "Launch launch"
