@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -15,13 +15,16 @@ import pytest
 from greenroom import (
     AccessDenied,
     Conflict,
+    Deletion,
     InvalidRequest,
+    LaunchReport,
     NotFound,
     Observation,
     QuotaExceeded,
     SourceError,
     Throttled,
     Unavailable,
+    Verdict,
 )
 from greenroom.simulator import Settings, StudioError
 from greenroom.simulator import Studio as Model
@@ -66,8 +69,11 @@ class Studio:
     Attributes:
         model: The model.
         counts: Calls by name.
-        fault: Called with the name of each call before it is carried out; what it returns is
-            raised, after the call was carried out if `after` is set.
+        tokens: The client token of every create of a session, in the order of the calls.
+        fault: Called with the name of each call, and its number among those of that name, before it
+            is carried out; what it returns is raised.
+        lost: Called so as well; where it holds, the call is carried out, and its answer is lost.
+        late: Called so as well; seconds from carrying out the call to its answer.
     """
 
     table = TABLES["nimble-session"]
@@ -80,6 +86,7 @@ class Studio:
         self.tokens: list[str] = []
         self.fault: Callable[[str, int], Exception | None] = lambda name, number: None
         self.lost: Callable[[str, int], bool] = lambda name, number: False
+        self.late: Callable[[str, int], float] = lambda name, number: 0.0
 
     async def call(self, name: str, carry_out: Callable[..., Any]) -> Any:
         self.counts[name] += 1
@@ -91,6 +98,8 @@ class Studio:
             answer = carry_out(anyio.current_time())
         except StudioError as error:
             raise ERRORS[error.code](str(error), code=error.code) from error
+        if (late := self.late(name, number)) > 0:
+            await anyio.sleep(late)
         if self.lost(name, number):
             raise Unavailable("the answer was lost")
         return answer
@@ -166,4 +175,40 @@ def studio() -> Callable[..., Studio]:
     return Studio
 
 
-Main = Callable[[], Awaitable[Any]]
+@pytest.fixture
+def wanted() -> Callable[..., list[dict[str, Any]]]:
+    """Return so many specs."""
+
+    def specs(count: int, **more: Any) -> list[dict[str, Any]]:
+        return [{"key": f"ws-{n}", "launch_profile_id": "lp", **more} for n in range(count)]
+
+    return specs
+
+
+@pytest.fixture
+def balanced() -> Callable[[LaunchReport, Studio], None]:
+    """Compare an account with the truth: nothing hidden, nothing doubled, nothing made up."""
+
+    def check(report: LaunchReport, studio: Studio) -> None:
+        truth = studio.sessions()
+        attempts = [each for result in report.values() for each in result.attempts]
+        ids = [each.id for each in attempts if each.id is not None]
+        assert sorted(ids) == sorted(truth), "every session is that of one attempt"
+        assert len({each.token for each in attempts}) == len(attempts)
+        for result in report.values():
+            assert result.verdict is not Verdict.PENDING
+            told = (result.attempts or (None,))[-1]
+            if result.verdict is Verdict.SUCCESS:
+                assert result.cause is None
+                assert "READY" in [change.state for change in truth[result.id]]
+                assert result.id == told.id
+            else:
+                assert result.cause
+            for each in result.attempts:
+                if each.failure is not None:
+                    failed = [c for c in truth[each.id] if c.state == "CREATE_FAILED"]
+                    assert [c.status_code for c in failed] == [each.cause]
+                if each.deletion is Deletion.DONE:
+                    assert truth[each.id][-1].state == "DELETED"
+
+    return check

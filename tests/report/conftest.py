@@ -280,7 +280,7 @@ def _meters(told: Sequence[events.LaunchEvent], rng: random.Random) -> Iterator[
             began, due = event.at, event.at
             calls = creates = throttled = 0
         while due <= event.at and began is not None:
-            yield events.Metered(at=due, calls=calls, creates=creates, throttled=throttled)
+            yield events.Metered(at=due, calls=calls, changes=creates, throttled=throttled)
             due += timedelta(seconds=5)
             calls += rng.randrange(4, 14)
             throttled += max(rng.randrange(-4, 5), 0) if (due - began).seconds < 240 else 0

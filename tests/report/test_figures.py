@@ -89,7 +89,7 @@ def settled(
 
 
 def metered(second: float, calls: int, throttled: int = 0) -> LaunchEvent:
-    return events.Metered(at=at(second), calls=calls, creates=0, throttled=throttled)
+    return events.Metered(at=at(second), calls=calls, changes=0, throttled=throttled)
 
 
 def bar(found: Figures) -> list[tuple[float, float, str]]:

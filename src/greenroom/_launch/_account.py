@@ -221,13 +221,13 @@ class Meter(NamedTuple):
     Attributes:
         at: The moment.
         calls: API calls so far.
-        creates: Those of them that make or end something; the others read.
+        changes: Those of them that make or end something; the others read.
         throttled: Those of them that were throttled.
     """
 
     at: datetime
     calls: int
-    creates: int
+    changes: int
     throttled: int
 
 
@@ -314,12 +314,12 @@ class Account:
             case events.CreatesStopped():
                 self.stopped = event
             case events.Metered():
-                calls, creates, throttled = self._before
+                calls, changes, throttled = self._before
                 self.meters.append(
                     Meter(
                         event.at,
                         calls + event.calls,
-                        creates + event.creates,
+                        changes + event.changes,
                         throttled + event.throttled,
                     )
                 )

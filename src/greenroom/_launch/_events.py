@@ -319,12 +319,12 @@ class Metered(LaunchEvent):
 
     Attributes:
         calls: API calls, of every kind.
-        creates: Those of them that make or end something; the others read.
+        changes: Those of them that make or end something; the others read.
         throttled: Those of them that the service throttled.
     """
 
     calls: int
-    creates: int
+    changes: int
     throttled: int
 
 

@@ -30,7 +30,7 @@ from greenroom._launch._events import LaunchEvent
 from greenroom._launch._gate import Gate
 from greenroom._launch._journal import Header, Journal
 from greenroom._launch._recorder import Recorder
-from greenroom._launch._site import Clock, Site
+from greenroom._launch._site import Clock, Cost, Site
 from greenroom._launch._specs import Spec, SpecLike, check_specs
 from greenroom._launch._studio import LaunchPolicy, Studio
 from greenroom._launch._workstation import Workstation
@@ -181,6 +181,10 @@ class Launch(AsyncIterator[LaunchEvent]):
     def report(self) -> LaunchReport:
         """Return the account as it stands."""
         return self.account.report()
+
+    def cost(self) -> Cost:
+        """Return what it has cost since it was taken up. Only where an event loop runs."""
+        return Cost(0, 0, 0) if self._site is None else self._site.cost()
 
     async def finished(self) -> LaunchReport:
         """Wait until every workstation has its line, and return the account."""

@@ -70,12 +70,12 @@ class Cost(NamedTuple):
 
     Attributes:
         calls: API calls, of every kind.
-        creates: Those of them that make or end something.
+        changes: Those of them that make or end something; the others read.
         throttled: Those of them that the service throttled.
     """
 
     calls: int
-    creates: int
+    changes: int
     throttled: int
 
 
@@ -143,7 +143,7 @@ class Site:
         before = self._before
         return Cost(
             calls=self.asker.calls + sum(each.calls for each in polled) - before.calls,
-            creates=self.asker.calls - before.creates,
+            changes=self.asker.calls - before.changes,
             throttled=self.asker.throttled
             + sum(each.throttled for each in polled)
             - before.throttled,

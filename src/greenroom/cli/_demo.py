@@ -192,7 +192,7 @@ async def run(sessions: int, *, speed: float, seed: int, as_json: bool, live: bo
         from greenroom.cli._launch_view import LaunchView
 
         title = f"launching {sessions} simulated workstations"
-        screen = LaunchView(title, TIMEOUT, READS[0], speed=speed)
+        screen = LaunchView(title, TIMEOUT, speed=speed)
     async with AsyncExitStack() as stack:
         simulator = await stack.enter_async_context(serve(Settings(seed=seed), speed=speed))
         source = await stack.enter_async_context(

@@ -54,7 +54,7 @@ def launch_command(wanted: Wanted, output: str, verbose: bool, no_live: bool) ->
 
         what = "the rest" if wanted.specs is None else f"{len(wanted.specs)} workstations"
         title = f"launching {what} in {wanted.address.studio_id}"
-        screen = LaunchView(title, wanted.policy.timeout, wanted.pacing.rate)
+        screen = LaunchView(title, wanted.policy.timeout)
     told = JsonLaunch() if as_json else TextLaunch(verbose=verbose)
     return anyio.run(_launching.launch, wanted, told, screen)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from greenroom._launch._account import Account
     from greenroom._launch._events import LaunchEvent
+    from greenroom._launch._site import Cost
     from greenroom._poller import PollerStatistics
     from greenroom.cli._pace import Pace
 
@@ -33,7 +34,13 @@ class LaunchScreen(AbstractContextManager["LaunchScreen"], Protocol):
         ...
 
     def tick(
-        self, account: Account, polled: PollerStatistics, pace: Pace, elapsed: float, now: float
+        self,
+        account: Account,
+        cost: Cost,
+        polled: PollerStatistics,
+        pace: Pace,
+        elapsed: float,
+        now: float,
     ) -> None:
         """Show how things are at `now`, which is `elapsed` shown seconds from the start."""
         ...
@@ -69,6 +76,7 @@ class LaunchNotices:
     def tick(
         self,
         account: Account,
+        cost: Cost,
         polled: PollerStatistics,
         pace: Pace,  # noqa: ARG002  # too fine for lines
         elapsed: float,
@@ -81,7 +89,7 @@ class LaunchNotices:
             self._last_line = now
         elif self._lines and now - self._last_line >= LINE_INTERVAL:
             self._last_line = now
-            click.echo(f"greenroom: {progress_line(account, elapsed)}", err=True)
+            click.echo(f"greenroom: {progress_line(account, cost, elapsed)}", err=True)
 
 
 def notice(event: LaunchEvent) -> str:
@@ -94,10 +102,9 @@ def notice(event: LaunchEvent) -> str:
     return "creates go on"
 
 
-def progress_line(account: Account, elapsed: float) -> str:
+def progress_line(account: Account, cost: Cost, elapsed: float) -> str:
     """Return how far a launch is, on one line."""
     phases = ", ".join(
         f"{account.counts[phase]} {phase}" for phase in Phase if account.counts[phase]
     )
-    calls = account.meters[-1].calls if account.meters else 0
-    return f"{len(account.lines)} workstations after {span(elapsed)}: {phases}; {calls} calls"
+    return f"{len(account.lines)} workstations after {span(elapsed)}: {phases}; {cost.calls} calls"

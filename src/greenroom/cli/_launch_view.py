@@ -18,6 +18,7 @@ from greenroom.cli._outage import Outage
 if TYPE_CHECKING:
     from greenroom._launch._account import Account
     from greenroom._launch._events import LaunchEvent
+    from greenroom._launch._site import Cost
     from greenroom._poller import PollerStatistics
     from greenroom.cli._pace import Pace
 
@@ -30,7 +31,6 @@ class LaunchView(Drawing):
     Args:
         title: What is launched.
         timeout: Shown seconds from start to deadline, or None.
-        rate: Shown calls per second that may read.
         speed: Shown seconds per second of the clock.
         console: Where to draw; the terminal on standard error if None.
     """
@@ -39,7 +39,6 @@ class LaunchView(Drawing):
         self,
         title: str,
         timeout: float | None,
-        rate: float,
         *,
         speed: float = 1.0,
         console: Console | None = None,
@@ -47,7 +46,6 @@ class LaunchView(Drawing):
         super().__init__(console)
         self._title = title
         self._timeout = timeout
-        self._rate = rate
         self._speed = speed
         self._outage = Outage()
         self._notice = ""
@@ -57,7 +55,13 @@ class LaunchView(Drawing):
         self._notice = "" if isinstance(event, events.CreatesReleased) else notice(event)
 
     def tick(
-        self, account: Account, polled: PollerStatistics, pace: Pace, elapsed: float, now: float
+        self,
+        account: Account,
+        cost: Cost,
+        polled: PollerStatistics,
+        pace: Pace,
+        elapsed: float,
+        now: float,
     ) -> None:
         """Draw the view anew."""
         self._outage.news(polled, now)
@@ -66,7 +70,7 @@ class LaunchView(Drawing):
             head(self._title, elapsed, pace.left(total, now), self._timeout),
             bar(ready, total, "ready"),
             _phases(account),
-            self._cost(account, polled, pace, now),
+            _cost(cost, pace.call_rate(cost.calls, now)),
             *warnings(self._outage, polled, now, self._speed),
         ]
         if self._notice:
@@ -75,15 +79,13 @@ class LaunchView(Drawing):
             parts += [Text(), _failed([(cause, count) for cause, count in causes if count > 0])]
         self.draw(*parts)
 
-    def _cost(
-        self, account: Account, polled: PollerStatistics, pace: Pace, now: float
-    ) -> RenderableType:
-        _, calls, creates, throttled = account.meters[-1] if account.meters else (None, 0, 0, 0)
-        used = pace.call_rate(polled.calls, now)
-        text = Text(f"{calls} calls, {creates} of them to create, stream or delete")
-        text.append(f"   reading {used:.1f}/s of {self._rate:g}/s")
-        text.append(f"   {throttled} throttled", style=WARNING if throttled else QUIET)
-        return text
+
+def _cost(cost: Cost, rate: float) -> RenderableType:
+    reads = cost.calls - cost.changes
+    text = Text(f"{cost.calls} calls, {rate:.1f}/s: {reads} to read, {cost.changes} to create,")
+    text.append(" stream or delete   ")
+    text.append(f"{cost.throttled} throttled", style=WARNING if cost.throttled else QUIET)
+    return text
 
 
 def _phases(account: Account) -> RenderableType:

@@ -133,15 +133,15 @@ class LaunchRun:
 
     def _summary(self, report: LaunchReport) -> Summary:
         elapsed = (anyio.current_time() - self._began) * self._speed
-        meters = report.meters
-        calls, throttled = (meters[-1].calls, meters[-1].throttled) if meters else (0, 0)
-        return Summary(len(report), self.tally, calls, throttled, elapsed)
+        cost = self._launch.cost()
+        return Summary(len(report), self.tally, cost.calls, cost.throttled, elapsed)
 
     async def _tick(self) -> None:
         while True:
             now = anyio.current_time()
             self._screen.tick(
                 self._launch.account,
+                self._launch.cost(),
                 self._poller.statistics(),
                 self._pace,
                 (now - self._began) * self._speed,

@@ -1,0 +1,519 @@
+"""The journal on a real disk: all of an append or none, one owner, and clear words for the rest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from datetime import UTC, datetime
+
+import pytest
+
+import greenroom
+from greenroom import JournalError, Spec, SpecError, Verdict
+from greenroom._launch import _events as events
+from greenroom._launch._account import Phase
+from greenroom._launch._journal import APPLICATION, VERSION, Header, Journal, read_journal
+from greenroom._launch._specs import check_specs
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+HEADER = Header("launch-1", NOW, {"rate": 5, "stream": True})
+SPECS = tuple(
+    Spec(key=key, launch_profile_id="lp", instance_types=("g5.xlarge",), tags={"ä": "ö"})
+    for key in ("b", "a", "ключ")
+)
+
+
+def intended(key="a", attempt=1):
+    return events.CreateIntended(
+        at=NOW, key=key, attempt=attempt, token=f"{key}-{attempt}", instance_type="g5.xlarge"
+    )
+
+
+def made(key="a", attempt=1):
+    return events.Created(at=NOW, key=key, attempt=attempt, id=f"s-{key}-{attempt}")
+
+
+def settled(key="a"):
+    return events.Settled(
+        at=NOW,
+        key=key,
+        verdict=Verdict.SUCCESS,
+        id=f"s-{key}-1",
+        state="READY",
+        reason=None,
+        message="Es ist bereit.",
+        elapsed=3.5,
+        reads=2,
+        cause=None,
+    )
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run.db"
+
+
+@pytest.fixture
+def begun(path):
+    """Return the path of a journal that tells of one workstation, and is closed."""
+    journal = Journal.create(path, HEADER, SPECS)
+    journal.append([events.LaunchBegan(at=NOW, resumed=False), intended(), made(), settled()])
+    journal.close()
+    return path
+
+
+def sql(path, *statements):
+    with closing(sqlite3.connect(path)) as db:
+        for statement in statements:
+            db.execute(statement)
+        db.commit()
+
+
+def files(path):
+    return sorted(each.name for each in path.parent.iterdir())
+
+
+# From beginning to end.
+
+
+def test_what_was_appended_is_there_when_it_is_taken_up(begun):
+    journal = Journal.resume(begun)
+    try:
+        assert journal.header == HEADER
+        assert journal.path == begun
+        assert tuple(line.spec for line in journal.account.lines.values()) == SPECS
+        result = journal.account.report()["a"]
+        assert (result.verdict, result.id, result.message) == (
+            Verdict.SUCCESS,
+            "s-a-1",
+            "Es ist bereit.",
+        )
+        assert result.attempts[0].token == "a-1"
+        journal.append([intended("b"), made("b")])
+    finally:
+        journal.close()
+    assert greenroom.read_report(begun)["b"].id == "s-b-1"
+
+
+def test_a_journal_is_one_file_when_nobody_has_it(begun):
+    assert files(begun) == ["run.db"]
+
+
+def test_reading_leaves_nothing_behind_and_changes_nothing(begun):
+    before = begun.read_bytes()
+    read_journal(begun)
+    greenroom.read_report(begun)
+    assert begun.read_bytes() == before
+    assert files(begun) == ["run.db"]
+
+
+def test_taking_up_and_closing_leaves_nothing_behind(begun):
+    Journal.resume(begun).close()
+    assert files(begun) == ["run.db"]
+
+
+def test_it_says_what_it_is(begun):
+    with closing(sqlite3.connect(begun)) as db:
+        assert db.execute("PRAGMA application_id").fetchone() == (APPLICATION,)
+        assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)
+
+
+def test_it_can_be_read_while_it_is_owned(path):
+    journal = Journal.create(path, HEADER, SPECS)
+    try:
+        assert {result.verdict for result in greenroom.read_report(path).values()} == {
+            Verdict.PENDING
+        }
+        for number in range(1, 4):
+            journal.append([intended(attempt=number), made(attempt=number)])
+            assert len(greenroom.read_report(path)["a"].attempts) == number
+    finally:
+        journal.close()
+    assert files(path) == ["run.db"]
+
+
+def test_a_journal_without_any_event_is_a_launch_that_never_began(path):
+    Journal.create(path, HEADER, SPECS).close()
+    header, account = read_journal(path)
+    assert header == HEADER
+    assert account.counts[Phase.PLANNED] == 3
+    assert account.report().began_at is None
+
+
+@pytest.mark.parametrize("name", ["run #1?.db", "100%.db", "ä ö", "file:x?mode=memory", "-rf"])
+def test_any_name_will_do(tmp_path, name):
+    Journal.create(tmp_path / name, HEADER, SPECS).close()
+    Journal.resume(tmp_path / name).close()
+    assert files(tmp_path / name) == [name]
+
+
+def test_a_path_may_be_relative_and_the_directory_may_change(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    journal = Journal.create("run.db", HEADER, SPECS)
+    monkeypatch.chdir("/")
+    journal.append([intended()])
+    journal.close()
+    assert files(tmp_path / "run.db") == ["run.db"]
+    assert greenroom.read_report(tmp_path / "run.db")["a"].attempts
+
+
+def test_an_empty_file_is_no_journal_yet(path):
+    path.touch()
+    Journal.create(path, HEADER, SPECS).close()
+    assert read_journal(path)[0] == HEADER
+
+
+def test_many_thousands_of_workstations_fit(path):
+    specs = [Spec(key=str(number), launch_profile_id="lp") for number in range(20_000)]
+    Journal.create(path, HEADER, specs).close()
+    assert len(read_journal(path)[1].lines) == 20_000
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "\x00", "\U0001f600", "'; DROP TABLE events; --"])
+def test_whatever_a_service_says_can_be_kept(path, odd):
+    journal = Journal.create(path, HEADER, SPECS)
+    try:
+        journal.append(
+            [
+                intended(),
+                events.CreateRefused(at=NOW, key="a", attempt=1, cause="X", message=odd),
+            ]
+        )
+    finally:
+        journal.close()
+    assert greenroom.read_report(path)["a"].attempts[0].refusal.message == odd
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "\x00", "\n"])
+def test_whatever_spec_passes_the_checks_can_be_kept(path, odd):
+    given = {"key": "a", "launch_profile_id": "lp", "tags": {odd: odd}}
+    try:
+        specs = check_specs([given])
+    except SpecError:
+        return
+    Journal.create(path, HEADER, specs).close()
+    assert read_journal(path)[1].lines["a"].spec == specs[0]
+
+
+# One owner.
+
+
+def test_a_second_owner_is_refused_until_the_first_lets_go(path):
+    journal = Journal.create(path, HEADER, SPECS)
+    for again in (lambda: Journal.resume(path), lambda: Journal.create(path, HEADER, SPECS)):
+        with pytest.raises(JournalError, match="in use by another process") as caught:
+            again()
+        assert caught.value.path == str(path)
+    journal.append([intended()])
+    journal.close()
+    Journal.resume(path).close()
+    assert files(path) == ["run.db"]
+
+
+def test_a_refused_owner_does_not_break_the_lock_of_the_first(path):
+    journal = Journal.create(path, HEADER, SPECS)
+    for _ in range(3):
+        with pytest.raises(JournalError, match="in use"):
+            Journal.resume(path)
+    journal.close()
+
+
+def test_a_failed_beginning_lets_go_of_the_lock(begun):
+    for _ in range(2):
+        with pytest.raises(JournalError, match="exists already"):
+            Journal.create(begun, HEADER, SPECS)
+    Journal.resume(begun).close()
+    assert files(begun) == ["run.db"]
+
+
+OWN = """
+import sys, time
+from greenroom._launch._journal import Journal
+journal = Journal.resume(sys.argv[1])
+print("owned", flush=True)
+{then}
+"""
+
+
+def another_process(path, then):
+    return subprocess.Popen(
+        [sys.executable, "-c", OWN.format(then=then), str(path)], stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_another_process_is_refused_and_says_why(path):
+    journal = Journal.create(path, HEADER, SPECS)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", OWN.format(then=""), str(path)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        journal.close()
+    assert done.stdout == ""
+    assert "JournalError" in done.stderr
+    assert "in use by another process" in done.stderr
+
+
+def test_the_lock_of_a_process_goes_with_it_even_when_it_is_killed(begun):
+    with another_process(begun, "sys.stdin.read(); time.sleep(600)") as owner:
+        assert owner.stdout.readline() == "owned\n"
+        with pytest.raises(JournalError, match="in use by another process"):
+            Journal.resume(begun)
+        assert greenroom.read_report(begun)["a"].verdict is Verdict.SUCCESS
+        owner.kill()
+        owner.wait()
+    Journal.resume(begun).close()
+    assert files(begun) == ["run.db"]
+
+
+APPENDING = """
+from datetime import UTC, datetime
+from greenroom._launch import _events as events
+now = datetime.now(UTC)
+for number in range(1, 100_000):
+    journal.append([
+        events.CreateIntended(
+            at=now, key="b", attempt=number, token=str(number), instance_type="g5.xlarge"),
+        events.Created(at=now, key="b", attempt=number, id=str(number)),
+        events.CreatesHeld(at=now, cause=str(number), message="x" * 20_000),
+    ])
+    print(number, flush=True)
+"""
+
+
+@pytest.mark.parametrize("appended", [1, 7, 30])
+def test_a_process_killed_while_it_appends_leaves_all_or_none(begun, appended):
+    with another_process(begun, APPENDING) as owner:
+        assert owner.stdout.readline() == "owned\n"
+        last = 0
+        while last < appended:
+            last = int(owner.stdout.readline())
+        os.kill(owner.pid, signal.SIGKILL)
+        told = [int(line) for line in owner.stdout.read().split()]
+    last = max([last, *told])
+    account = read_journal(begun)[1]
+    attempts = account.lines["b"].attempts
+    assert last <= len(attempts) <= last + 1
+    assert all(each.id == str(each.number) for each in attempts)
+    assert account.held.cause == str(len(attempts))
+    Journal.resume(begun).close()
+    assert files(begun) == ["run.db"]
+
+
+# All of an append, or none.
+
+
+def test_an_append_that_fails_in_the_middle_leaves_none_of_it(path):
+    journal = Journal.create(path, HEADER, SPECS)
+    try:
+        journal.append([intended()])
+        with pytest.raises(JournalError, match="UNIQUE"):
+            journal.append([made(), intended("b"), intended()])
+        assert len(greenroom.read_report(path)["b"].attempts) == 0
+        assert greenroom.read_report(path)["a"].id is None
+        journal.append([made(), intended("b")])
+    finally:
+        journal.close()
+    report = greenroom.read_report(path)
+    assert (report["a"].id, len(report["b"].attempts)) == ("s-a-1", 1)
+
+
+def test_two_tokens_for_one_attempt_cannot_be_told(path):
+    journal = Journal.create(path, HEADER, SPECS)
+    with pytest.raises(JournalError), closing(journal):
+        journal.append([intended(), intended()])
+    assert greenroom.read_report(path)["a"].attempts == ()
+
+
+def test_a_full_disk_is_told_and_leaves_what_was_there(path):
+    journal = Journal.create(path, HEADER, SPECS)
+    journal.append([intended()])
+    pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
+    journal._db.execute(f"PRAGMA max_page_count = {pages}")
+    large = [events.CreatesHeld(at=NOW, cause="x", message="x" * 100_000), made()]
+    for _ in range(2):
+        with pytest.raises(JournalError, match="cannot be written: database or disk is full"):
+            journal.append(large)
+    assert greenroom.read_report(path)["a"].id is None
+    journal._db.execute("PRAGMA max_page_count = 100000")
+    journal.append(large)
+    journal.close()
+    assert greenroom.read_report(path)["a"].id == "s-a-1"
+
+
+def test_a_journal_that_was_closed_cannot_be_appended_to(path):
+    journal = Journal.create(path, HEADER, SPECS)
+    journal.close()
+    with pytest.raises(JournalError):
+        journal.append([intended()])
+
+
+# What cannot be used.
+
+
+def refused(path, words):
+    """Every way to open it says so, and none of them changes or leaves anything."""
+    before = path.read_bytes() if path.is_file() else None
+    for use in (Journal.resume, read_journal, greenroom.read_report):
+        with pytest.raises(JournalError, match=words) as caught:
+            use(path)
+        assert str(path) in str(caught.value)
+        assert caught.value.path == str(path)
+    assert (path.read_bytes() if path.is_file() else None) == before
+    assert [name for name in files(path) if name != path.name] == []
+
+
+def test_an_existing_file_is_not_begun_anew(begun):
+    before = begun.read_bytes()
+    with pytest.raises(JournalError, match="exists already: resume that launch"):
+        Journal.create(begun, HEADER, SPECS)
+    assert begun.read_bytes() == before
+    assert files(begun) == ["run.db"]
+
+
+def test_a_file_of_somebody_else_is_not_written_over(path):
+    path.write_text("my thesis")
+    with pytest.raises(JournalError, match="exists already"):
+        Journal.create(path, HEADER, SPECS)
+    assert path.read_text() == "my thesis"
+
+
+def test_a_missing_file_is_missing(path):
+    refused(path, "does not exist")
+
+
+def test_an_empty_file_has_nothing_to_resume(path):
+    path.touch()
+    refused(path, "does not exist")
+
+
+@pytest.mark.parametrize("text", [b"my thesis", b"x" * 5000, b"SQLite format 3\0" + b"\xff" * 5000])
+def test_what_is_no_database_is_told(path, text):
+    path.write_bytes(text)
+    refused(path, "damaged|not a journal")
+
+
+def test_another_applications_database_is_told(path):
+    sql(path, "CREATE TABLE launch (id)", "PRAGMA application_id = 7", f"PRAGMA user_version = {1}")
+    refused(path, "is not a journal of greenroom")
+
+
+@pytest.mark.parametrize("version", [0, 2, 99])
+def test_a_journal_of_another_version_is_told(begun, version):
+    sql(begun, f"PRAGMA user_version = {version}")
+    refused(begun, f"journal of version {version}, and this greenroom knows version 1")
+
+
+@pytest.mark.parametrize("left", [100, 4096, 5000, 8192])
+def test_a_truncated_file_is_told(begun, left):
+    text = begun.read_bytes()
+    assert left < len(text)
+    begun.write_bytes(text[:left])
+    refused(begun, "damaged|not a journal")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE events SET kind = 'Nonsense' WHERE number = 2",
+        "UPDATE events SET data = '{' WHERE number = 2",
+        "UPDATE events SET data = '[]' WHERE number = 2",
+        "UPDATE events SET data = X'FF' WHERE number = 2",
+        "UPDATE events SET data = CAST(X'FF' AS TEXT) WHERE number = 2",
+        "UPDATE events SET at = 'noon' WHERE number = 2",
+        "UPDATE events SET at = -1e18 WHERE number = 2",
+        "UPDATE events SET attempt = 9 WHERE number = 3",
+        "UPDATE events SET attempt = 'x' WHERE number = 3",
+        "UPDATE events SET attempt = NULL WHERE number = 3",
+        "UPDATE events SET key = 'nobody' WHERE number = 3",
+        "UPDATE events SET key = NULL WHERE number = 3",
+        "DELETE FROM events WHERE number = 2",
+        "UPDATE specs SET spec = '{}' WHERE number = 1",
+        "UPDATE specs SET spec = 'null' WHERE number = 1",
+        "UPDATE specs SET spec = '{' WHERE number = 1",
+        "DELETE FROM specs",
+        "DELETE FROM launch",
+        "UPDATE launch SET created = 'noon'",
+        "UPDATE launch SET options = '{'",
+        "DROP TABLE events",
+        "DROP TABLE specs",
+        "ALTER TABLE launch ADD COLUMN more",
+    ],
+)
+def test_a_damaged_row_is_told_and_nothing_is_done(begun, change):
+    sql(begun, change)
+    refused(begun, "is damaged")
+
+
+def test_a_place_under_a_file_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "run.db"
+    for use in (lambda: Journal.create(path, HEADER, SPECS), lambda: Journal.resume(path)):
+        with pytest.raises(JournalError, match="cannot be"):
+            use()
+    with pytest.raises(JournalError, match="cannot be read"):
+        read_journal(path)
+
+
+def test_a_place_that_does_not_exist_cannot_be_written(tmp_path):
+    path = tmp_path / "nowhere" / "run.db"
+    with pytest.raises(JournalError, match="cannot be written"):
+        Journal.create(path, HEADER, SPECS)
+    assert files(tmp_path / "x") == []
+
+
+def test_a_directory_is_no_journal(path):
+    path.mkdir()
+    for use in (lambda: Journal.create(path, HEADER, SPECS), lambda: Journal.resume(path)):
+        with pytest.raises(JournalError):
+            use()
+    assert files(path) == ["run.db"]
+
+
+@pytest.mark.parametrize("name", ["run.db-lock", "run.db-new"])
+def test_what_stands_in_the_way_is_told(path, name):
+    (path.parent / name).mkdir()
+    with pytest.raises(JournalError, match="cannot be written"):
+        Journal.create(path, HEADER, SPECS)
+    assert files(path) == [name]
+
+
+def test_leftovers_of_a_killed_process_are_cleared_away(path):
+    (path.parent / "run.db-lock").touch()
+    (path.parent / "run.db-new").write_text("half")
+    Journal.create(path, HEADER, SPECS).close()
+    assert files(path) == ["run.db"]
+
+
+def test_a_read_only_place_can_be_read(begun):
+    if os.geteuid() == 0:
+        pytest.skip("nothing is read-only for root")
+    begun.chmod(0o400)
+    begun.parent.chmod(0o500)
+    try:
+        assert greenroom.read_report(begun)["a"].verdict is Verdict.SUCCESS
+        with pytest.raises(JournalError, match="cannot be written"):
+            Journal.resume(begun)
+    finally:
+        begun.parent.chmod(0o700)
+
+
+def test_a_copy_of_a_journal_in_use_is_a_journal(path, tmp_path):
+    journal = Journal.create(path, HEADER, SPECS)
+    journal.append([intended(), made()])
+    copy = tmp_path / "copy.db"
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
+    journal.close()
+    resumed = Journal.resume(copy)
+    assert resumed.account.lines["a"].session_id == "s-a-1"
+    resumed.close()
+    assert files(path) == ["copy.db", "run.db"]
