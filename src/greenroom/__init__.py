@@ -34,20 +34,18 @@ from greenroom._errors import (
     WaitsFailed,
     WaitTimeout,
 )
-from greenroom._launch._account import (
-    Attempt,
-    Deletion,
-    LaunchReport,
-    Meter,
-    WorkstationResult,
-)
+from greenroom._launch._account import Account, Meter
 from greenroom._launch._acting import act
 from greenroom._launch._events import LaunchEvent, StreamAccess
 from greenroom._launch._journal import read_report
 from greenroom._launch._launch import Launch, launch
+from greenroom._launch._lines import Attempt, Deletion, Phase, WorkstationResult
+from greenroom._launch._policy import LaunchPolicy
 from greenroom._launch._remedies import REMEDIES, Action, Remedy
+from greenroom._launch._report import LaunchReport
+from greenroom._launch._site import Cost
 from greenroom._launch._specs import Spec, read_specs
-from greenroom._launch._studio import LaunchPolicy, Studio
+from greenroom._launch._studio import Studio
 from greenroom._limiter import Limiter, LimiterStatistics, RateLimiter
 from greenroom._poller import Poller, PollerStatistics, wait
 from greenroom._reader import PagedSource, Source
@@ -60,6 +58,7 @@ __all__ = [
     "ANY_STATE",
     "REMEDIES",
     "AccessDenied",
+    "Account",
     "Action",
     "AsCompleted",
     "Attempt",
@@ -67,6 +66,7 @@ __all__ = [
     "Callback",
     "ConfigurationError",
     "Conflict",
+    "Cost",
     "Deletion",
     "Every",
     "Goal",
@@ -84,6 +84,7 @@ __all__ = [
     "NotFound",
     "Observation",
     "PagedSource",
+    "Phase",
     "Poller",
     "PollerClosed",
     "PollerStatistics",

@@ -280,6 +280,14 @@ class Poller:
         """
         return self._engine.callbacks.on(trigger, callback)
 
+    def check_open(self) -> None:
+        """Return if waits are taken.
+
+        Raises:
+            PollerClosed: The poller was not entered, or was left.
+        """
+        self._engine.check_open()
+
     def notify(self, session_id: str) -> None:
         """Look at a session now, because something outside hinted that it changed.
 

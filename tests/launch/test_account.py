@@ -12,8 +12,9 @@ from hypothesis import given, settings
 
 from greenroom import Deletion, Spec, StreamAccess, Verdict, WaitsFailed
 from greenroom._launch import _events as events
-from greenroom._launch._account import REOPENED, Account, Phase
-from greenroom._launch._events import as_row, from_row
+from greenroom._launch._account import Account
+from greenroom._launch._lines import REOPENED, Phase
+from greenroom._launch._rows import as_row, from_row
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 KEYS = ("a", "b", "c")

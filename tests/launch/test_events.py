@@ -13,7 +13,7 @@ from hypothesis import given
 
 from greenroom import StreamAccess, Verdict
 from greenroom._launch import _events as events
-from greenroom._launch._events import KINDS, Row, as_row, from_row
+from greenroom._launch._rows import KINDS, Row, as_row, from_row
 
 SECRET = "https://stream.invalid/secret?key=opensesame"
 

@@ -16,8 +16,8 @@ import pytest
 import greenroom
 from greenroom import JournalError, Spec, SpecError, Verdict
 from greenroom._launch import _events as events
-from greenroom._launch._account import Phase
 from greenroom._launch._journal import APPLICATION, VERSION, Header, Journal, read_journal
+from greenroom._launch._lines import Phase
 from greenroom._launch._specs import check_specs
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

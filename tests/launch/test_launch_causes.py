@@ -401,7 +401,7 @@ def test_a_session_that_ends_makes_room_at_once(run, studio, wanted, balanced):
             delete={"median_s": 10, "sigma": 0},
         )
         lazy = Backoff(initial=5000, factor=2, ceiling=5000, floor=5000)
-        policy = LaunchPolicy(canary=0, several=50, on_failure="delete", backoff=lazy)
+        policy = LaunchPolicy(canary=0, breaker=50, on_failure="delete", backoff=lazy)
         first = service.model.settings.merged(
             {"create": {"failures": {"INITIALIZATION_SCRIPT_ERROR": 1.0}}}
         )

@@ -8,6 +8,7 @@ import pytest
 import greenroom
 from greenroom import AccessDenied, Conflict, Launch, LaunchPolicy, Unavailable, Verdict
 from greenroom._launch import _events as events
+from greenroom._launch._rows import as_row
 
 pytestmark = pytest.mark.usefixtures("inline_threads")
 
@@ -70,7 +71,7 @@ def test_the_url_is_in_the_result_and_nowhere_else(run, studio, wanted, tmp_path
         printed += [repr(each) for each in (told, report, dict(report), launch.account.lines, read)]
         printed += [str(result.stream) for result in report.values()]
         printed += [repr(event) for event in told if isinstance(event, events.StreamReady)]
-        printed += [events.as_row(event).data for event in told]
+        printed += [as_row(event).data for event in told]
         printed.append(caplog.text)
         files += path.read_bytes()
         for url in urls:

@@ -6,7 +6,6 @@ already, or on its way; or it is on its way elsewhere, and the action fits as so
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,8 +17,11 @@ import anyio
 
 from greenroom import _arguments
 from greenroom._errors import ConfigurationError, Conflict, NotFound, SourceError
-from greenroom._launch._asking import RETRY, Asker, Stopped, StopSign
+from greenroom._launch._asking import RETRY, Asker
+from greenroom._launch._clock import Deadline
+from greenroom._launch._groups import ungrouped
 from greenroom._launch._remedies import REMEDIES
+from greenroom._launch._signs import Stopped, StopSign
 from greenroom._limiter import Limiter, RateLimiter
 from greenroom._poller import Poller
 from greenroom._results import WaitResult, WaitResults
@@ -46,14 +48,14 @@ class Hands:
         poller: Waits for its sessions.
         asker: Makes the calls.
         sign: What ends it early.
-        deadline: The end of all waits, on the loop's clock; infinity for none.
+        deadline: The end of all waits.
     """
 
     studio: Studio
     poller: Poller
     asker: Asker
     sign: StopSign
-    deadline: float = math.inf
+    deadline: Deadline
 
     async def carry_out(self, action: str, session_id: str) -> WaitResult:
         """Ask for an action until it is answered, and wait until it is done.
@@ -63,6 +65,8 @@ class Hands:
         goal = GOALS[action]
         table = self.studio.table
         fits = {state for state, actions in table.actions.items() if action in actions}
+        # A session that the action does not fit exists: not to find it proves nothing.
+        arrived = fits if goal == table.gone else fits | {goal}
         call = partial(
             getattr(self.studio, f"{action}_session"),
             session_id,
@@ -73,31 +77,30 @@ class Hands:
             try:
                 await self.asker.ask(call, self.sign)
             except NotFound:
-                gone = Verdict.SUCCESS if goal == table.gone else Verdict.MISSING
-                return _result(session_id, gone, f"{session_id} does not exist", since)
+                if goal != table.gone:
+                    missing = f"{session_id} does not exist"
+                    return _result(session_id, Verdict.MISSING, missing, since)
             except Conflict:
-                result = await self._wait(session_id, fits | {goal})
-                if result.verdict is not Verdict.SUCCESS or result.state == goal:
+                result = await self._wait(session_id, arrived)
+                worth_another = result.verdict in (Verdict.SUCCESS, Verdict.MISSING)
+                if result.state != goal and worth_another:
+                    tries += 1
+                    with anyio.move_on_after(self.deadline.left()):
+                        await anyio.sleep(RETRY.delay(tries))
+                    continue
+                if result.state != goal or result.verdict is Verdict.SUCCESS:
                     return result
-                if result.state is None and goal == table.gone:
-                    return result
-                tries += 1
-                with anyio.move_on_after(self._left()):
-                    await anyio.sleep(RETRY.delay(tries))
             except Stopped:
-                return await self._wait(session_id, {goal})
+                pass
             except SourceError as error:
                 return _result(session_id, Verdict.ERROR, str(error), since, error)
-            else:
-                return await self._wait(session_id, {goal})
+            return await self._wait(session_id, {goal})
 
     async def _wait(self, session_id: str, until: Iterable[str]) -> WaitResult:
-        results = await self.poller.wait_all((session_id,), until=until, timeout=self._left())
+        results = await self.poller.wait_all(
+            (session_id,), until=until, timeout=self.deadline.left()
+        )
         return results[session_id]
-
-    def _left(self) -> float | None:
-        left = self.deadline - anyio.current_time()
-        return None if left == math.inf else max(0.0, left)
 
 
 async def act(
@@ -110,7 +113,7 @@ async def act(
     poller: Poller | None = None,
     changes: Limiter | None = None,
     in_flight: int = 10,
-    tell: Callable[[WaitResult], object] = lambda result: None,  # noqa: ARG005  # nobody is told
+    tell: Callable[[WaitResult], object] | None = None,
 ) -> WaitResults:
     """Start, stop or delete sessions that exist, and wait until that is done.
 
@@ -133,6 +136,7 @@ async def act(
 
     Raises:
         ConfigurationError: An argument cannot be right. Nothing was called.
+        PollerClosed: The poller is not open.
     """
     if action not in GOALS:
         raise ConfigurationError(f"action={action!r} must be one of {', '.join(GOALS)}")
@@ -150,29 +154,30 @@ async def act(
                 in_flight=in_flight,
                 tell=tell,
             )
+    poller.check_open()
     budget = RateLimiter(max_rate=5, burst=5) if changes is None else changes
     asker = Asker(budget, _arguments.count("in_flight", in_flight), REMEDIES)
-    sign = StopSign()
-    hands = Hands(studio, poller, asker, sign, anyio.current_time() + limit)
+    sign, deadline = StopSign(), Deadline(limit)
+    hands = Hands(studio, poller, asker, sign, deadline)
     results: dict[str, WaitResult] = {}
 
     async def one(session_id: str) -> None:
         results[session_id] = await hands.carry_out(action, session_id)
-        tell(results[session_id])
+        if tell is not None:
+            tell(results[session_id])
 
-    async with anyio.create_task_group() as deadline:
-        if limit < math.inf:
-            deadline.start_soon(_put_up_at, sign, hands.deadline)
-        async with anyio.create_task_group() as tasks:
-            for session_id in unique:
-                tasks.start_soon(one, session_id)
-        deadline.cancel_scope.cancel()
+    async def stop_at_deadline() -> None:
+        await deadline.reached()
+        sign.put_up("TIMEOUT", "the deadline was reached")
+
+    with ungrouped():
+        async with anyio.create_task_group() as beside:
+            beside.start_soon(stop_at_deadline)
+            async with anyio.create_task_group() as tasks:
+                for session_id in unique:
+                    tasks.start_soon(one, session_id)
+            beside.cancel_scope.cancel()
     return WaitResults({session_id: results[session_id] for session_id in unique})
-
-
-async def _put_up_at(sign: StopSign, at: float) -> None:
-    await anyio.sleep_until(at)
-    sign.put_up("TIMEOUT", "the deadline was reached")
 
 
 def _result(

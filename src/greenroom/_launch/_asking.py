@@ -6,8 +6,7 @@ that the service answers as if it had been asked once. What ends this is an answ
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
@@ -19,68 +18,13 @@ from greenroom._schedule import Backoff
 
 if TYPE_CHECKING:
     from greenroom._launch._remedies import Remedy
+    from greenroom._launch._signs import StopSign
     from greenroom._limiter import Limiter
 
 T = TypeVar("T")
 
 RETRY = Backoff(initial=1.0, factor=2.0, ceiling=20.0, floor=0.5)
 """Seconds between a call that was not answered and the next one."""
-
-
-class Stopped(Exception):
-    """A stop sign went up."""
-
-
-class StopSign:
-    """Goes up once, with a reason, and interrupts whoever minds it.
-
-    Attributes:
-        cause: Why it is up, in a word; None while it is not.
-        message: Why, in a sentence.
-    """
-
-    def __init__(self) -> None:
-        self.cause: str | None = None
-        self.message = ""
-        self._minding: set[anyio.CancelScope] = set()
-
-    @property
-    def is_up(self) -> bool:
-        """Whether it has gone up."""
-        return self.cause is not None
-
-    def put_up(self, cause: str, message: str) -> None:
-        """Interrupt everybody who minds it; the first reason stays."""
-        if self.cause is None:
-            self.cause, self.message = cause, message
-            for scope in tuple(self._minding):
-                scope.cancel()
-
-    def check(self) -> None:
-        """Return if it is not up.
-
-        Raises:
-            Stopped: It is.
-        """
-        if self.is_up:
-            raise Stopped
-
-    @contextmanager
-    def minded(self) -> Iterator[None]:
-        """Mind the sign during the body.
-
-        Raises:
-            Stopped: It went up before the body was done, and the body was cancelled.
-        """
-        self.check()
-        with anyio.CancelScope() as scope:
-            self._minding.add(scope)
-            try:
-                yield
-            finally:
-                self._minding.discard(scope)
-        if scope.cancelled_caught:
-            raise Stopped
 
 
 class Asker:
@@ -126,7 +70,7 @@ class Asker:
                 raise
         if sign.is_up:
             self.give_back()
-            raise Stopped
+            sign.check()
 
     def give_back(self) -> None:
         """Give back a leave that was not used."""

@@ -1,4 +1,4 @@
-"""How a session that did not succeed is deleted: asked for, waited for, and accounted for."""
+"""How a session that did not succeed is deleted: recorded, asked for, waited for, accounted for."""
 
 from __future__ import annotations
 
@@ -8,23 +8,29 @@ import anyio
 
 from greenroom._launch import _events as events
 from greenroom._launch._acting import Hands
-from greenroom._launch._asking import StopSign
+from greenroom._launch._clock import Deadline
+from greenroom._launch._signs import StopSign
 from greenroom._states import Verdict
 
 if TYPE_CHECKING:
     from greenroom._launch._site import Site
 
 
-async def delete(site: Site, key: str, session_id: str) -> None:
+def intend_to_delete(site: Site, key: str, session_id: str) -> None:
+    """Record that a session is to be deleted, so that a resumed launch sees it through."""
+    site.record(events.DeleteIntended, key=key, id=session_id)
+
+
+async def finish_deleting(site: Site, key: str, session_id: str) -> None:
     """Delete a session and wait until it is gone, or record why it is not.
 
     Nothing but cancellation interrupts this: who asked for a session to be deleted does not want to
     pay for it because the launch was stopped.
     """
-    site.record(events.DeleteIntended, key=key, id=session_id)
+    site.keys[session_id] = key
     problem = f"it was not gone after {site.policy.delete_timeout:g} s"
     with anyio.move_on_after(site.policy.delete_timeout):
-        hands = Hands(site.studio, site.poller, site.asker, StopSign())
+        hands = Hands(site.studio, site.poller, site.asker, StopSign(), Deadline())
         result = await hands.carry_out("delete", session_id)
         for change in result.history:
             site.saw(change)
@@ -33,4 +39,4 @@ async def delete(site: Site, key: str, session_id: str) -> None:
         site.record(events.DeleteFailed, key=key, id=session_id, message=problem)
     else:
         site.record(events.Deleted, key=key, id=session_id)
-        site.room_for_one()
+        site.ended(session_id)

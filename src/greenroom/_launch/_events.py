@@ -3,18 +3,12 @@
 The same records are what the journal keeps, what a program that embeds a launch is told, and what
 the account is made of: an account is all of them, taken in one after the other (`_account`). So
 what a resumed launch knows is exactly what the first one told.
-
-`as_row` and `from_row` turn a record into a row of the journal and back. The URL of a stream is a
-secret, and the one thing that does not go into a row.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from greenroom._states import Verdict
 
@@ -32,9 +26,15 @@ class LaunchEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchBegan(LaunchEvent):
-    """A process took the launch up, for the first time or again."""
+    """A process took the launch up, for the first time or again.
+
+    Attributes:
+        resumed: Whether it was to be resumed.
+        retry_failed: Whether what had failed for good is tried once more.
+    """
 
     resumed: bool
+    retry_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +83,27 @@ class CreateRefused(LaunchEvent):
     Attributes:
         key: The workstation.
         attempt: Which of its attempts.
-        cause: The error's code.
+        cause: The error's code, or its class where it has none.
+        row: The row of the remedies that it falls under.
         message: The error's sentence.
+    """
+
+    key: str
+    attempt: int
+    cause: str
+    message: str
+    row: str = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateDeferred(LaunchEvent):
+    """The service certainly made none yet; the same request is made again later.
+
+    Attributes:
+        key: The workstation.
+        attempt: Which of its attempts.
+        cause: Why: the code of an error, or what stopped the launch before the call was made.
+        message: The sentence that goes with it.
     """
 
     key: str
@@ -199,18 +218,18 @@ class StreamReady(LaunchEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamFailed(LaunchEvent):
-    """A stream will not be ready.
+    """A stream will not be ready, or was not made.
 
     Attributes:
         key: The workstation.
         id: The session.
-        stream_id: The stream.
-        cause: The status code that explains it.
+        stream_id: The stream; None where none was made.
+        cause: The code that explains it.
     """
 
     key: str
     id: str
-    stream_id: str
+    stream_id: str | None
     cause: str
 
 
@@ -263,12 +282,13 @@ class Settled(LaunchEvent):
         key: The workstation.
         verdict: The verdict.
         id: The last session made for it; None if none was.
-        state: That session's last state.
+        state: The state in which that session was decided about, before any deletion.
         reason: The status code beside it, or the code of the error that refused it.
         message: The sentence that goes with it.
-        elapsed: Seconds from its first create, all attempts and pauses included.
-        reads: Answers about its sessions.
+        elapsed: Seconds from its first create to the decision, all attempts and pauses included.
+        reads: Answers about its sessions, since the launch was last taken up.
         cause: What the report groups it by; None for a success.
+        row: The row of the remedies that the cause falls under, where it has none of its own.
     """
 
     key: str
@@ -280,6 +300,7 @@ class Settled(LaunchEvent):
     elapsed: float
     reads: int
     cause: str | None
+    row: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,96 +347,3 @@ class Metered(LaunchEvent):
     calls: int
     changes: int
     throttled: int
-
-
-KINDS: Mapping[str, type[LaunchEvent]] = {
-    kind.__name__: kind
-    for kind in (
-        *(LaunchBegan, LaunchEnded, Metered),
-        *(CreateIntended, Created, CreateRefused, CreatesHeld, CreatesReleased, CreatesStopped),
-        *(AttemptFailed, Changed, StreamIntended, StreamCreated, StreamReady, StreamFailed),
-        *(DeleteIntended, Deleted, DeleteFailed, Settled),
-    )
-}
-"""Every kind of event by name. The names stand in journals: to change one is to change those."""
-
-
-class Row(NamedTuple):
-    """An event as the journal keeps it.
-
-    Attributes:
-        at: Epoch seconds.
-        kind: Its class.
-        key: The workstation it is about, or None.
-        attempt: The attempt it is about, or None.
-        data: Everything else, as a JSON object.
-    """
-
-    at: float
-    kind: str
-    key: str | None
-    attempt: int | None
-    data: str
-
-
-_COLUMNS = frozenset({"at", "key", "attempt"})
-
-
-def as_row(event: LaunchEvent) -> Row:
-    """Return an event as a row, without the secret of a stream."""
-    members = {each.name: getattr(event, each.name) for each in fields(event)}
-    data = {name: _plain(value) for name, value in members.items() if name not in _COLUMNS}
-    return Row(
-        event.at.timestamp(),
-        type(event).__name__,
-        members.get("key"),
-        members.get("attempt"),
-        json.dumps(data),
-    )
-
-
-def from_row(row: Row) -> LaunchEvent:
-    """Return the event that a row keeps.
-
-    Raises:
-        ValueError: It keeps none.
-    """
-    kind = KINDS.get(row.kind)
-    if kind is None:
-        raise ValueError(f"{row.kind!r} is no event")
-    try:
-        data: dict[str, Any] = json.loads(row.data)
-        members = data | {"at": datetime.fromtimestamp(row.at, UTC)}
-        if row.key is not None:
-            members["key"] = row.key
-        if row.attempt is not None:
-            members["attempt"] = row.attempt
-        read = {
-            name: _READ[name](value) if name in _READ else value for name, value in members.items()
-        }
-        return kind(**read)
-    except (AttributeError, TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"a {row.kind} cannot be read: {error}") from error
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, StreamAccess):
-        return {"stream_id": value.stream_id, "expires_at": _plain(value.expires_at)}
-    return value
-
-
-def _moment(value: Any) -> Any:
-    return None if value is None else datetime.fromisoformat(value)
-
-
-def _stream(value: Any) -> StreamAccess:
-    return StreamAccess(value["stream_id"], _moment(value["expires_at"]))
-
-
-_READ: Mapping[str, Callable[[Any], Any]] = {
-    "changed_at": _moment,
-    "stream": _stream,
-    "verdict": Verdict,
-}

@@ -17,36 +17,17 @@ from statistics import median
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from greenroom._launch._account import Deletion
-from greenroom._launch._remedies import REMEDIES, remedy_for
+from greenroom._launch._lines import Deletion
+from greenroom._launch._remedies import advice_for
 from greenroom._launch._timeline import Silence, Stretch, moment_of, silences, stretches
 from greenroom._states import Verdict
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from greenroom._launch._account import Account, Attempt, Line, Meter
+    from greenroom._launch._account import Account, Meter
     from greenroom._launch._journal import Header
-
-OTHER_ADVICE: Mapping[str, str] = MappingProxyType(
-    {
-        "TIMEOUT": "They were still on their way at the deadline. Resume the launch, with more "
-        "time, or launch earlier.",
-        "INTERRUPTED": "The launch was interrupted before they were ready. Resume it.",
-        "CANCELLED": "The launch ended before anything was decided about them. Resume it.",
-        "CANARY": "They were never asked for, because the first ones did not come up. Mend what "
-        "stopped those, then resume.",
-        "JOURNAL": "The journal could not be written, and nothing is created that it would not "
-        "know of. Make room on its disk, then resume.",
-        "MISSING": "The service no longer knows the session. Find out who deleted it, and launch "
-        "them anew.",
-        "UNREACHABLE": "The session was stopped or deleted before it was ready. Find out by whom, "
-        "and launch them anew.",
-        "FAILURE": "The service gave no reason: read the message.",
-        "ERROR": "The service refused, and gave no code: read the message.",
-    }
-)
-"""What to do about causes that are neither a status code nor an error code."""
+    from greenroom._launch._lines import Attempt, Line
 
 NICE = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 """Widths, in seconds, that an interval of a picture may have."""
@@ -304,11 +285,6 @@ def figures(header: Header, account: Account) -> Figures:
         intervals=_intervals(account.meters, began_at, quiet),
         silences=quiet,
     )
-
-
-def advice_for(cause: str) -> str:
-    """Return what to do about a cause."""
-    return OTHER_ADVICE.get(cause) or remedy_for(cause, REMEDIES).advice
 
 
 def _course(account: Account) -> Course:

@@ -76,21 +76,17 @@ class Gate:
             return None
         return final_cause if set(first) == {final_cause} else None
 
-    def hold(self) -> bool:
-        """Take in that a create found no room, and return whether that begins a hold."""
-        begins = not self.held
+    def hold(self) -> None:
+        """Take in that a create found no room."""
         self.held = True
         self._passes = self._probes = 0
-        return begins
 
-    def made(self) -> bool:
-        """Take in that a create found room, and return whether that ends a hold."""
-        if not self.held:
-            return False
-        self._probes += 1
-        self._passes += 1
-        self.held = self._probes < PROBES
-        return not self.held
+    def made(self) -> None:
+        """Take in that a create found room."""
+        if self.held:
+            self._probes += 1
+            self._passes += 1
+            self.held = self._probes < PROBES
 
     def room_for_one(self) -> None:
         """Take in that a session ended, or that a create did without the room it had."""

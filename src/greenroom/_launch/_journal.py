@@ -23,12 +23,16 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from greenroom._errors import JournalError, SpecError
-from greenroom._launch._account import Account, LaunchReport
-from greenroom._launch._events import LaunchEvent, Row, as_row, from_row
+from greenroom._launch._account import Account
+from greenroom._launch._rows import Row, as_row, from_row
 from greenroom._launch._specs import Spec, check_specs
+
+if TYPE_CHECKING:
+    from greenroom._launch._events import LaunchEvent
+    from greenroom._launch._report import LaunchReport
 
 VERSION = 1
 """The version of the tables; `PRAGMA user_version` of every journal."""
@@ -93,7 +97,7 @@ class Journal:
         file = Path(path).resolve()
         lock = _Lock(file)
         try:
-            if _exists(file):
+            if journal_exists(file):
                 raise JournalError(
                     f"{file} exists already: resume that launch (--resume), or name another file",
                     str(file),
@@ -116,7 +120,7 @@ class Journal:
                 has it.
         """
         file = Path(path).resolve()
-        if not _exists(file):
+        if not journal_exists(file):
             raise JournalError(f"{file} does not exist: there is nothing to resume", str(file))
         lock = _Lock(file)
         try:
@@ -157,6 +161,7 @@ class Journal:
         """Let go of the journal. What was appended stays, in one file by itself."""
         try:
             with suppress(sqlite3.Error):  # somebody reads it at the moment
+                self._db.execute("PRAGMA busy_timeout = 0")
                 self._db.execute("PRAGMA journal_mode = DELETE")
             self._db.close()
         finally:
@@ -170,7 +175,7 @@ def read_journal(path: str | os.PathLike[str]) -> tuple[Header, Account]:
         JournalError: There is none, or it is damaged or of another version.
     """
     file = Path(path).resolve()
-    if not _exists(file):
+    if not journal_exists(file):
         raise JournalError(f"{file} does not exist", str(file))
     with _explained(file, "cannot be read"), closing(_connect(file, "ro")) as db:
         return _read(db, file)
@@ -313,8 +318,12 @@ def _connect(file: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
 
 
-def _exists(file: Path) -> bool:
-    """Return whether there is such a file; an empty one is none."""
+def journal_exists(file: Path) -> bool:
+    """Return whether there is a journal of that name; an empty file is none.
+
+    Raises:
+        JournalError: It cannot be found out.
+    """
     try:
         return file.stat().st_size > 0
     except FileNotFoundError:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakSet
 
 import anyio
 import anyio.to_thread
@@ -24,15 +25,22 @@ from greenroom import _log
 from greenroom._errors import ConfigurationError, GreenroomError, JournalError, SpecError
 from greenroom._launch import _events as events
 from greenroom._launch import _site
-from greenroom._launch._account import Account, LaunchReport, Phase
-from greenroom._launch._asking import Asker, Stopped
+from greenroom._launch._account import Account
+from greenroom._launch._asking import Asker
+from greenroom._launch._clock import Bell, Clock, Deadline
+from greenroom._launch._deleting import finish_deleting, intend_to_delete
 from greenroom._launch._events import LaunchEvent
 from greenroom._launch._gate import Gate
-from greenroom._launch._journal import Header, Journal
+from greenroom._launch._groups import ungrouped
+from greenroom._launch._journal import Header, Journal, journal_exists
+from greenroom._launch._lines import Deletion, Phase
+from greenroom._launch._policy import LaunchPolicy
 from greenroom._launch._recorder import Recorder
-from greenroom._launch._site import Clock, Cost, Site
+from greenroom._launch._report import LaunchReport
+from greenroom._launch._signs import Stopped
+from greenroom._launch._site import Cost, Site
 from greenroom._launch._specs import Spec, SpecLike, check_specs
-from greenroom._launch._studio import LaunchPolicy, Studio
+from greenroom._launch._studio import Studio
 from greenroom._launch._workstation import Workstation
 from greenroom._limiter import Limiter, RateLimiter
 from greenroom._poller import Poller
@@ -43,6 +51,8 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from greenroom._results import Transition
+
 CREATES_PER_SECOND = 5.0
 """The budget of creates where none is given; its burst is 5 as well."""
 
@@ -50,7 +60,7 @@ METER_INTERVAL = 2.0
 """Seconds between two records of what it has cost."""
 
 
-class Launch(AsyncIterator[LaunchEvent]):
+class Launch(AsyncIterable[LaunchEvent]):
     """A launch that is under way. Use it as an async context manager.
 
         async with greenroom.Launch(studio, specs, journal="run.db") as launch:
@@ -58,30 +68,34 @@ class Launch(AsyncIterator[LaunchEvent]):
                 print(event)
         report = launch.report()
 
-    Leaving it normally waits for the end; leaving it by an exception, or being cancelled, ends it
-    at once. What exists then goes on existing, and a journal takes it up again.
+    Each iteration is told every event from its beginning on, and ends with the launch. Leaving the
+    context normally waits for the end; leaving it by an exception, or being cancelled, ends the
+    launch at once. What exists then goes on existing, and a journal takes it up again.
 
     Args:
         studio: Where sessions are made, as `nimble.connect` yields it.
         specs: What is wanted: `Spec` objects, or dicts of their fields. None to take them from the
             journal of a launch that is resumed.
         poller: An open poller of `studio` to wait with; None for one of its own.
-        creates: The budget of every call that makes or ends something; None for one of its own of
-            5 calls per second. Give it the poller's limiter where both draw on one quota.
+        creates: The budget of every call that creates, streams or deletes; None for one of its own
+            of 5 calls per second. Give it the poller's limiter where both draw on one quota.
         policy: How to go about it.
         journal: The file that makes the launch durable; None for none.
         resume: Whether to take up the launch in the journal. Where there is no such file yet, it is
             begun, so that the same call can be made until it succeeds.
-        options: Plain values to be kept in the journal, for whoever resumes it.
+        retry_failed: Whether a launch that is resumed tries once more what had failed for good.
+        options: Plain values, as JSON has them, to be kept in the journal for whoever resumes it.
 
     Attributes:
         account: What is known, at any moment.
         options: What is kept in the journal beside it.
+        unrecorded: Why the journal is not complete, at any moment and in the end; None if it is.
 
     Raises:
         SpecError: Some specs cannot be right, or are not those of the launch that is resumed.
         ConfigurationError: An argument cannot be right.
         JournalError: On entering: the journal cannot be used. Nothing was created.
+        PollerClosed: On leaving: the poller is not open. Nothing was created.
     """
 
     def __init__(
@@ -94,10 +108,13 @@ class Launch(AsyncIterator[LaunchEvent]):
         policy: LaunchPolicy | None = None,
         journal: str | os.PathLike[str] | None = None,
         resume: bool = False,
+        retry_failed: bool = False,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         if resume and journal is None:
             raise ConfigurationError('resume=True needs the journal to resume: journal="run.db"')
+        if retry_failed and not resume:
+            raise ConfigurationError("retry_failed=True needs resume=True: nothing has failed yet")
         if specs is None and not resume:
             raise ConfigurationError("specs is missing: say what to launch, as specs=[{...}]")
         self._specs = None if specs is None else check_specs(specs)
@@ -106,9 +123,11 @@ class Launch(AsyncIterator[LaunchEvent]):
         self._creates = RateLimiter(CREATES_PER_SECOND, burst=5) if creates is None else creates
         self._policy = policy or LaunchPolicy()
         self._path = None if journal is None else Path(journal)
+        self._began = partial(events.LaunchBegan, resumed=resume, retry_failed=retry_failed)
         self._resume = resume
         self.options: Mapping[str, Any] = dict(options or {})
         self.account = Account("", self._specs or ())
+        self.unrecorded: JournalError | None = None
         self._journal: Journal | None = None
         self._tasks: TaskGroup | None = None
         self._site: Site | None = None
@@ -116,16 +135,18 @@ class Launch(AsyncIterator[LaunchEvent]):
         self._error: GreenroomError | None = None
         self._finished = anyio.Event()
         self._log = _log.logger()
-        self._listeners: list[Callable[[LaunchEvent], None]] = []
-        self._queue: deque[LaunchEvent] | None = None
-        self._news = anyio.Event()
+        self._listeners: list[Callable[[LaunchEvent], object]] = []
+        self._iterations: WeakSet[_Iteration] = WeakSet()
 
     # Using it.
 
     async def __aenter__(self) -> Self:
         if self._tasks is not None:
             raise ConfigurationError("this launch was entered before; make a new Launch(...)")
-        self._journal = await anyio.to_thread.run_sync(self._open)
+        if self._path is None:
+            self.account = Account(secrets.token_hex(8), self._specs or ())
+        else:
+            self._journal = await anyio.to_thread.run_sync(self._open, self._path)
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         self._tasks.start_soon(self._run)
@@ -145,27 +166,22 @@ class Launch(AsyncIterator[LaunchEvent]):
             await self._tasks.__aexit__(None, None, None)
         finally:
             if self._journal is not None:
-                self._journal.close()
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(self._journal.close)
         if exc is None and self._error is not None:
             raise self._error
 
-    def __aiter__(self) -> Self:
-        if self._queue is None:
-            self._queue = deque()
-            self.listen(self._queue.append)
-        return self
+    def __aiter__(self) -> AsyncIterator[LaunchEvent]:
+        self._check_entered()
+        iteration = _Iteration(self._finished)
+        self._iterations.add(iteration)
+        return iteration
 
-    async def __anext__(self) -> LaunchEvent:
-        assert self._queue is not None
-        while not self._queue:
-            if self._finished.is_set():
-                raise StopAsyncIteration
-            self._news = anyio.Event()
-            await self._news.wait()
-        return self._queue.popleft()
+    def listen(self, listener: Callable[[LaunchEvent], object]) -> None:
+        """Have a plain function called with every event from now on, as it happens.
 
-    def listen(self, listener: Callable[[LaunchEvent], None]) -> None:
-        """Have a plain function called with every event from now on, as it happens."""
+        What it raises is logged, and ends nothing.
+        """
         self._listeners.append(listener)
 
     def stop(self) -> None:
@@ -174,9 +190,10 @@ class Launch(AsyncIterator[LaunchEvent]):
         Sessions on their way are kept or deleted as the policy says. The iteration ends, and
         leaving the context does not take long, unless there is something to delete.
         """
-        self._interrupted = True
-        if self._site is not None:
-            _interrupt(self._site)
+        if not self._finished.is_set():
+            self._interrupted = True
+            if self._site is not None:
+                _interrupt(self._site)
 
     def report(self) -> LaunchReport:
         """Return the account as it stands."""
@@ -187,20 +204,25 @@ class Launch(AsyncIterator[LaunchEvent]):
         return Cost(0, 0, 0) if self._site is None else self._site.cost()
 
     async def finished(self) -> LaunchReport:
-        """Wait until every workstation has its line, and return the account."""
+        """Wait until every workstation has its line, and return the account.
+
+        Raises:
+            ConfigurationError: The launch was not entered.
+        """
+        self._check_entered()
         await self._finished.wait()
         return self.report()
 
     # Running it.
 
-    def _open(self) -> Journal | None:
-        """Open the account, and the journal if there is to be one."""
-        header = Header(secrets.token_hex(8), datetime.now(UTC), self.options)
-        if self._path is None:
-            self.account = Account(header.launch_id, self._specs or ())
-            return None
-        if self._resume and (self._specs is None or self._path.exists()):
-            journal = Journal.resume(self._path)
+    def _check_entered(self) -> None:
+        if self._tasks is None:
+            raise ConfigurationError("this launch has not begun: use it inside `async with`")
+
+    def _open(self, path: Path) -> Journal:
+        """Open the journal, and with it the account."""
+        if self._resume and (self._specs is None or journal_exists(path)):
+            journal = Journal.resume(path)
             try:
                 _check_same(journal.account, self._specs)
             except BaseException:
@@ -208,79 +230,120 @@ class Launch(AsyncIterator[LaunchEvent]):
                 raise
             self.options = journal.header.options
         else:
-            journal = Journal.create(self._path, header, self._specs or ())
+            header = Header(secrets.token_hex(8), datetime.now(UTC), self.options)
+            journal = Journal.create(path, header, self._specs or ())
         self.account = journal.account
         return journal
 
     async def _run(self) -> None:
         recorder = Recorder(self.account, self._journal, self._told, self._journal_failed)
         try:
-            async with AsyncExitStack() as stack:
-                poller = self._poller
-                if poller is None:
-                    poller = await stack.enter_async_context(Poller(self._studio))
-                streams = await stack.enter_async_context(
-                    Poller(self._studio.streams, limiter=poller.limiter)
-                )
-                await self._carry_out(recorder, poller, streams)
+            with ungrouped():
+                async with AsyncExitStack() as stack:
+                    poller = self._poller
+                    if poller is None:
+                        poller = await stack.enter_async_context(Poller(self._studio))
+                    poller.check_open()
+                    streams = await stack.enter_async_context(
+                        Poller(self._studio.streams, limiter=poller.limiter)
+                    )
+                    stack.callback(poller.on("*", self._saw))
+                    await self._carry_out(recorder, poller, streams)
         except GreenroomError as error:
             self._error = error
         finally:
+            if self._site is not None and self.account.running:
+                self._interrupted = True
+                self._site.record(events.LaunchEnded, interrupted=True)
             with anyio.CancelScope(shield=True):
                 await recorder.commit()
+            self.unrecorded = recorder.error
             self._finished.set()
-            self._news.set()
+            for iteration in tuple(self._iterations):
+                iteration.news.ring()
 
     async def _carry_out(self, recorder: Recorder, poller: Poller, streams: Poller) -> None:
-        policy = self._policy
-        asker = Asker(self._creates, policy.in_flight, policy.remedies)
         async with anyio.create_task_group() as background:
             background.start_soon(recorder.run)
             async with anyio.create_task_group() as tasks:
-                site = Site(
-                    studio=self._studio,
-                    policy=policy,
-                    account=self.account,
-                    recorder=recorder,
-                    asker=asker,
-                    poller=poller,
-                    streams=streams,
-                    clock=Clock(),
-                    deadline=anyio.current_time() + policy.seconds,
-                    tasks=tasks,
-                    gate=Gate(policy.canary, policy.several),
-                )
-                self._site = site
-                forget = poller.on("*", site.saw)
+                site = self._site = self._make_site(recorder, poller, streams, tasks)
                 background.start_soon(_meter, site)
                 background.start_soon(_mind_deadline, site)
-                site.record(events.LaunchBegan, resumed=self._resume)
+                site.record(self._began)
                 if self._interrupted:
                     _interrupt(site)
                 await _begin(site)
-            forget()
             for line in self.account.lines.values():
                 if line.settled is None:
-                    Workstation(site, line).settle()
+                    Workstation(site, line).settle_unbegun()
             site.record(events.Metered, **site.cost()._asdict())
             site.record(events.LaunchEnded, interrupted=self._interrupted)
             background.cancel_scope.cancel()
 
+    def _make_site(
+        self, recorder: Recorder, poller: Poller, streams: Poller, tasks: TaskGroup
+    ) -> Site:
+        policy = self._policy
+        return Site(
+            studio=self._studio,
+            policy=policy,
+            account=self.account,
+            recorder=recorder,
+            asker=Asker(self._creates, policy.in_flight, policy.remedies),
+            poller=poller,
+            streams=streams,
+            clock=Clock(),
+            deadline=Deadline(math.inf if policy.timeout is None else policy.timeout),
+            tasks=tasks,
+            gate=Gate(policy.canary, policy.breaker),
+        )
+
+    def _saw(self, change: Transition) -> None:
+        if self._site is not None:
+            self._site.saw(change)
+
     def _told(self, event: LaunchEvent) -> None:
         match event:
-            case events.CreatesHeld() | events.CreatesStopped():
-                name = "launch.held" if isinstance(event, events.CreatesHeld) else "launch.stopped"
-                self._log.warning(name, cause=event.cause, message=event.message)
+            case events.CreatesHeld():
+                self._log.warning("launch.held", cause=event.cause, message=event.message)
+            case events.CreatesStopped():
+                self._log.warning("launch.stopped", cause=event.cause, message=event.message)
             case events.Settled():
                 self._log.info("launch.settled", key=event.key, verdict=event.verdict.value)
         for listener in self._listeners:
-            listener(event)
-        self._news.set()
+            try:
+                listener(event)
+            except Exception as error:  # noqa: BLE001  # a listener may raise anything
+                name = getattr(listener, "__qualname__", repr(listener))
+                self._log.error("callback.failed", callback=name, exc_info=error)
+        for iteration in tuple(self._iterations):
+            iteration.put(event)
 
     def _journal_failed(self, error: JournalError) -> None:
         self._log.error("launch.unrecorded", error=str(error))
+        self.unrecorded = error
         if self._site is not None:
             self._site.stop(_site.JOURNAL, str(error))
+
+
+class _Iteration(AsyncIterator[LaunchEvent]):
+    """One iteration over what happens."""
+
+    def __init__(self, finished: anyio.Event) -> None:
+        self.news = Bell()
+        self._events: deque[LaunchEvent] = deque()
+        self._finished = finished
+
+    async def __anext__(self) -> LaunchEvent:
+        while not self._events:
+            if self._finished.is_set():
+                raise StopAsyncIteration
+            await self.news.rings()
+        return self._events.popleft()
+
+    def put(self, event: LaunchEvent) -> None:
+        self._events.append(event)
+        self.news.ring()
 
 
 async def launch(
@@ -292,6 +355,7 @@ async def launch(
     policy: LaunchPolicy | None = None,
     journal: str | os.PathLike[str] | None = None,
     resume: bool = False,
+    retry_failed: bool = False,
 ) -> LaunchReport:
     """Create many workstations, wait for all of them, and return the account.
 
@@ -306,15 +370,16 @@ async def launch(
         policy=policy,
         journal=journal,
         resume=resume,
+        retry_failed=retry_failed,
     ) as running:
         return await running.finished()
 
 
 async def _begin(site: Site) -> None:
     """Take up what was begun before, and begin the others as the gate lets them."""
+    site.gate.ready_before(site.account.counts[Phase.READY])
+    _finish_deletions(site)
     lines = [line for line in site.account.lines.values() if line.open]
-    if len(lines) < len(site.account.lines):
-        site.gate.ready_before(site.account.counts[Phase.READY])
     for line in lines:
         if line.attempts:
             site.gate.begun()
@@ -328,6 +393,24 @@ async def _begin(site: Site) -> None:
         return
 
 
+def _finish_deletions(site: Site) -> None:
+    """See through what was to be deleted when the launch was last taken up."""
+    for key, line in site.account.lines.items():
+        for attempt in line.attempts:
+            if attempt.id is None:
+                continue
+            if attempt.deletion is Deletion.ASKED:
+                site.tasks.start_soon(finish_deleting, site, key, attempt.id)
+            elif (
+                site.policy.on_failure == "delete"
+                and attempt.failure is not None
+                and attempt.deletion is None
+                and attempt.state != site.studio.table.gone
+            ):
+                intend_to_delete(site, key, attempt.id)
+                site.tasks.start_soon(finish_deleting, site, key, attempt.id)
+
+
 def _interrupt(site: Site) -> None:
     message = "the launch was stopped before it was ready"
     site.stop(_site.INTERRUPTED, message)
@@ -336,9 +419,7 @@ def _interrupt(site: Site) -> None:
 
 
 async def _mind_deadline(site: Site) -> None:
-    if site.deadline == math.inf:
-        return
-    await anyio.sleep_until(site.deadline)
+    await site.deadline.reached()
     message = "the deadline of the launch was reached"
     site.stop(_site.TIMEOUT, message)
     site.asking.put_up(_site.TIMEOUT, message)

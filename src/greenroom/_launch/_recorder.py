@@ -32,6 +32,9 @@ class Recorder:
         journal: Keeps every event; None for none.
         tell: Told of every event, once the account has it.
         failed: Told when the journal cannot be written.
+
+    Attributes:
+        error: Why the latest commit failed; None if it did not.
     """
 
     def __init__(
@@ -48,7 +51,7 @@ class Recorder:
         self._waiting: list[LaunchEvent] = []
         self._recorded = 0
         self._durable = 0
-        self._error: JournalError | None = None
+        self.error: JournalError | None = None
         self._changed = anyio.Event()
         self._committing = anyio.Lock()
 
@@ -70,8 +73,8 @@ class Recorder:
         wanted = self._recorded
         while self._durable < wanted:
             await self.commit()
-            if self._error is not None:
-                raise self._error
+            if self.error is not None:
+                raise self.error
 
     async def commit(self) -> None:
         """Write what has gathered, in one commit; whoever waits meanwhile goes with the next."""
@@ -84,11 +87,11 @@ class Recorder:
                     await anyio.to_thread.run_sync(self._journal.append, group)
             except JournalError as error:
                 self._waiting[:0] = group
-                if self._error is None:
+                if self.error is None:
                     self._failed(error)
-                self._error = error
+                self.error = error
             else:
-                self._error = None
+                self.error = None
                 self._durable += len(group)
 
     async def run(self) -> None:
@@ -97,7 +100,7 @@ class Recorder:
             await self._changed.wait()
             self._changed = anyio.Event()
             await self.commit()
-            if self._error is not None:
+            if self.error is not None:
                 await anyio.sleep(PATIENCE)
                 self._changed.set()
 

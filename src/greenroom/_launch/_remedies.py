@@ -29,6 +29,8 @@ from greenroom._errors import (
     NotFound,
     QuotaExceeded,
     SourceError,
+    Throttled,
+    Unavailable,
 )
 
 
@@ -151,6 +153,38 @@ REMEDIES: Mapping[str, Remedy] = MappingProxyType(
 """What each cause asks for, by status code or error code."""
 
 
+OTHER_ADVICE: Mapping[str, str] = MappingProxyType(
+    {
+        "TIMEOUT": "They were still on their way at the deadline. Resume the launch, with more "
+        "time, or launch earlier.",
+        "INTERRUPTED": "The launch was interrupted before they were ready. Resume it.",
+        "CANCELLED": "The launch ended before anything was decided about them. Resume it.",
+        "JOURNAL": "The journal could not be written, and nothing is created that it would not "
+        "know of. Make room on its disk, then resume.",
+        "MISSING": "The service no longer knows the session. Find out who deleted it, and launch "
+        "them anew.",
+        "UNREACHABLE": "The session was stopped or deleted before it was ready. Find out by whom, "
+        "and launch them anew.",
+        "FAILURE": "The service gave no reason: read the message.",
+        "ERROR": "The service refused, and gave no code: read the message.",
+    }
+)
+"""What to do about causes that are neither a status code nor an error's code."""
+
+_BY_KIND: Mapping[type[SourceError], str] = MappingProxyType(
+    {
+        AccessDenied: "AccessDeniedException",
+        InvalidRequest: "ValidationException",
+        NotFound: "ResourceNotFoundException",
+        Conflict: "ConflictException",
+        QuotaExceeded: "ServiceQuotaExceededException",
+        Throttled: "ThrottlingException",
+        Unavailable: "InternalServerErrorException",
+    }
+)
+"""The row of an error whose code has none of its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Again:
     """Make another session.
@@ -180,9 +214,28 @@ class GiveUp:
 Step = Again | GiveUp
 
 
+def row_of(error: SourceError, remedies: Mapping[str, Remedy]) -> str:
+    """Return the name of the row that an error falls under: its code's, else that of its kind."""
+    if error.code is not None and error.code in remedies:
+        return error.code
+    return next((row for kind, row in _BY_KIND.items() if isinstance(error, kind)), UNKNOWN)
+
+
 def remedy_for(cause: str | None, remedies: Mapping[str, Remedy]) -> Remedy:
     """Return the row of a cause; that of `UNKNOWN` where there is none."""
     return remedies.get(cause or UNKNOWN) or remedies[UNKNOWN]
+
+
+def advice_for(cause: str, row: str | None = None) -> str:
+    """Return what a person can do about a cause.
+
+    Args:
+        cause: A status code, an error's code, or one of the words that a launch itself has.
+        row: The name of the row that it falls under, where it has none of its own.
+    """
+    if cause in OTHER_ADVICE:
+        return OTHER_ADVICE[cause]
+    return remedy_for(cause if cause in REMEDIES else row, REMEDIES).advice
 
 
 def repeats(error: SourceError, remedies: Mapping[str, Remedy]) -> bool:
@@ -191,48 +244,37 @@ def repeats(error: SourceError, remedies: Mapping[str, Remedy]) -> bool:
     Where the service has not said that it refuses, something may have been made, and only the same
     token finds out. A row of its own that says otherwise has its way.
     """
-    own = remedies.get(error.code or "")
-    if own is not None:
-        return own.action is Action.REPEAT
-    return not isinstance(
-        error, AccessDenied | InvalidRequest | NotFound | Conflict | QuotaExceeded
-    )
+    if error.code is not None and error.code in remedies:
+        return remedies[error.code].action is Action.REPEAT
+    refused = isinstance(error, tuple(_BY_KIND)) and not isinstance(error, Throttled | Unavailable)
+    return not refused and (error.code is None or isinstance(error, Throttled | Unavailable))
 
 
 def next_step(
-    causes: Sequence[str | None], instance_types: Sequence[str], remedies: Mapping[str, Remedy]
+    rows: Sequence[str], instance_types: Sequence[str], remedies: Mapping[str, Remedy]
 ) -> Step:
     """Return what to do next for a workstation.
 
     Args:
-        causes: Why each of its attempts came to nothing, in their order; at least one.
+        rows: The causes, or the rows they fall under, by which its attempts came to nothing, in
+            their order; at least one.
         instance_types: The types that it may have, the most wanted first.
         remedies: The rows.
     """
-    cause = causes[-1]
-    remedy = remedy_for(cause, remedies)
+    latest = remedy_for(rows[-1], remedies)
+    alike = [remedy_for(each, remedies) is latest for each in rows]
     types: Sequence[str | None] = instance_types or (None,)
-    shortages = sum(remedy_for(each, remedies).action is Action.NEXT_TYPE for each in causes)
+    shortages = sum(remedy_for(each, remedies).action is Action.NEXT_TYPE for each in rows)
     following = types[shortages % len(types)]
-    match remedy.action:
+    match latest.action:
         case Action.NEXT_TYPE:
             rounds, rest = divmod(shortages, len(types))
             return Again(following, pause=0 if rest else rounds)
         case Action.HOLD:
             return Again(following, hold=True)
         case Action.REPEAT:
-            return Again(following, pause=_latest_run(causes))
-        case Action.AGAIN if causes.count(cause) < remedy.attempts:
-            return Again(following, pause=causes.count(cause) if remedy.pause else 0)
+            return Again(following, pause=sum(alike))
+        case Action.AGAIN if sum(alike) < latest.attempts:
+            return Again(following, pause=sum(alike) if latest.pause else 0)
         case _:
-            return GiveUp(stop=remedy.action is Action.STOP)
-
-
-def _latest_run(causes: Sequence[str | None]) -> int:
-    """Return how many of the latest causes are the same."""
-    run = 0
-    for cause in reversed(causes):
-        if cause != causes[-1]:
-            break
-        run += 1
-    return run
+            return GiveUp(stop=latest.action is Action.STOP)

@@ -16,15 +16,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
 from greenroom._launch import _events as events
-from greenroom._launch._asking import StopSign
+from greenroom._launch._clock import Bell
 from greenroom._launch._gate import Gate
 from greenroom._launch._remedies import remedy_for
+from greenroom._launch._signs import StopSign
 from greenroom._states import Verdict
 
 if TYPE_CHECKING:
@@ -32,9 +32,11 @@ if TYPE_CHECKING:
 
     from greenroom._launch._account import Account
     from greenroom._launch._asking import Asker
+    from greenroom._launch._clock import Clock, Deadline
     from greenroom._launch._events import LaunchEvent
+    from greenroom._launch._policy import LaunchPolicy
     from greenroom._launch._recorder import Recorder
-    from greenroom._launch._studio import LaunchPolicy, Studio
+    from greenroom._launch._studio import Studio
     from greenroom._poller import Poller
     from greenroom._results import Transition
 
@@ -47,22 +49,6 @@ CANARY = "CANARY"
 CANARY_MESSAGE = "waiting for what becomes of the first ones"
 
 _DECIDED = (Verdict.FAILURE, Verdict.ERROR)
-
-
-class Bell:
-    """Wakes everybody who listens at the moment."""
-
-    def __init__(self) -> None:
-        self._event = anyio.Event()
-
-    def ring(self) -> None:
-        """Wake them."""
-        self._event.set()
-        self._event = anyio.Event()
-
-    async def rings(self) -> None:
-        """Wait until it rings."""
-        await self._event.wait()
 
 
 class Cost(NamedTuple):
@@ -79,18 +65,6 @@ class Cost(NamedTuple):
     throttled: int
 
 
-class Clock:
-    """Wall time that moves with the loop's clock."""
-
-    def __init__(self) -> None:
-        self._loop_time = anyio.current_time()
-        self._wall_time = datetime.now(UTC)
-
-    def now(self) -> datetime:
-        """Return the present (aware, UTC)."""
-        return self._wall_time + timedelta(seconds=anyio.current_time() - self._loop_time)
-
-
 @dataclass(slots=True)
 class Site:
     """One launch, seen from one of its workstations.
@@ -104,7 +78,7 @@ class Site:
         poller: Waits for sessions.
         streams: Waits for streams.
         clock: The time.
-        deadline: The end of all waits, on the loop's clock.
+        deadline: The end of all waits.
         tasks: Where what goes on beside a workstation runs.
         gate: Who may begin.
         creating, asking, waiting: The stop signs.
@@ -121,7 +95,7 @@ class Site:
     poller: Poller
     streams: Poller
     clock: Clock
-    deadline: float
+    deadline: Deadline
     tasks: TaskGroup
     gate: Gate
     creating: StopSign = field(default_factory=StopSign)
@@ -131,6 +105,9 @@ class Site:
     room: Bell = field(default_factory=Bell)
     settling: Bell = field(default_factory=Bell)
     _seen: set[Transition] = field(default_factory=set)
+    _gone: set[str] = field(default_factory=set)
+    _waits_for_canary: bool = False
+    _held: tuple[str, str] | None = None
     _before: Cost = field(init=False)
 
     def __post_init__(self) -> None:
@@ -173,17 +150,12 @@ class Site:
             )
         )
         if change.after in (None, self.studio.table.gone):
-            self.room_for_one()
+            self.ended(change.id)
 
     def token(self, *parts: object) -> str:
         """Return the client token of a request: the same for the same parts of the same launch."""
         named = "\0".join(map(str, (self.account.launch_id, *parts)))
         return hashlib.sha256(named.encode()).hexdigest()
-
-    def left(self) -> float | None:
-        """Return seconds until the deadline, or None where there is none."""
-        left = self.deadline - anyio.current_time()
-        return None if left == float("inf") else max(0.0, left)
 
     def stop(self, cause: str, message: str) -> None:
         """Create nothing more, and say why."""
@@ -191,29 +163,41 @@ class Site:
             self.record(events.CreatesStopped, cause=cause, message=message)
             self.creating.put_up(cause, message)
 
-    def settled(self, verdict: Verdict, cause: str | None) -> None:
-        """Take in that a workstation settled."""
-        remedy = remedy_for(cause, self.policy.remedies)
+    def settled(self, verdict: Verdict, cause: str | None, row: str | None) -> None:
+        """Take in that a workstation settled.
+
+        Args:
+            verdict: The verdict.
+            cause: Why, where it did not succeed.
+            row: The row of the remedies that the cause falls under.
+        """
+        remedy = remedy_for(row, self.policy.remedies)
         final = cause if verdict in _DECIDED and remedy.needs_a_person else None
         breaks = self.gate.settled(final, success=verdict is Verdict.SUCCESS)
         if breaks is not None:
             self.stop(breaks, f"the first to settle all failed with {breaks}: {remedy.advice}")
         self.settling.ring()
 
-    def room_for_one(self) -> None:
-        """Take in that there may be room for one more session."""
+    def ended(self, session_id: str) -> None:
+        """Take in, once, that a session ended: there may be room for one more."""
+        if session_id not in self._gone:
+            self._gone.add(session_id)
+            self.pass_on()
+
+    def pass_on(self) -> None:
+        """Let one create pass a hold."""
         self.gate.room_for_one()
         self.room.ring()
 
     def hold(self, cause: str, message: str) -> None:
-        """Take in that a create found no room, and say so if that begins a hold."""
-        if self.gate.hold():
-            self.record(events.CreatesHeld, cause=cause, message=message)
+        """Take in that a create found no room."""
+        self.gate.hold()
+        self._tell_hold((cause, message))
 
     def made(self) -> None:
-        """Take in that a create found room, and say so if that ends a hold."""
-        if self.gate.made():
-            self.record(events.CreatesReleased)
+        """Take in that a create found room."""
+        self.gate.made()
+        self._tell_hold(self._held)
         self.room.ring()
 
     async def worth_another_try(self, tries: int) -> None:
@@ -224,6 +208,7 @@ class Site:
         """
         with anyio.move_on_after(self.policy.backoff.delay(tries)):
             await self._room()
+        self.creating.check()
 
     async def leave_to_create(self) -> None:
         """Wait until creates are not held and there is leave for one.
@@ -234,25 +219,34 @@ class Site:
         await self._room()
         await self.asker.leave(self.creating)
 
-    async def _room(self) -> None:
-        with self.creating.minded():
-            while not self.gate.take_pass():
-                await self.room.rings()
-
     async def leave_to_begin(self) -> None:
         """Wait until one more workstation may begin, and for leave to create it.
 
         Raises:
             Stopped: Creating has stopped.
         """
-        told = False
         with self.creating.minded():
             while self.gate.waits_for_canary:
-                if not told and not self.gate.held:
-                    told = True
-                    self.record(events.CreatesHeld, cause=CANARY, message=CANARY_MESSAGE)
+                self._waits_for_canary = True
+                self._tell_hold(self._held)
                 await self.settling.rings()
-        if told:
-            self.record(events.CreatesReleased)
+            self._waits_for_canary = False
+            self._tell_hold(self._held)
         await self.leave_to_create()
         self.gate.begun()
+
+    async def _room(self) -> None:
+        with self.creating.minded():
+            while not self.gate.take_pass():
+                await self.room.rings()
+
+    def _tell_hold(self, quota: tuple[str, str] | None) -> None:
+        """Record what holds creates, where that is not what was last recorded."""
+        self._held = quota if self.gate.held else None
+        canary = (CANARY, CANARY_MESSAGE) if self._waits_for_canary else None
+        reason, told = self._held or canary, self.account.held
+        if reason is None:
+            if told is not None:
+                self.record(events.CreatesReleased)
+        elif told is None or told.cause != reason[0]:
+            self.record(events.CreatesHeld, cause=reason[0], message=reason[1])

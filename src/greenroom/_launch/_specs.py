@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
@@ -56,7 +56,9 @@ class Spec:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values, which `check_specs` takes back."""
-        return asdict(self) | {"tags": dict(self.tags)}
+        members = {each.name: getattr(self, each.name) for each in fields(self)}
+        tags = members["tags"]
+        return members | {"tags": dict(tags) if isinstance(tags, Mapping) else tags}
 
 
 SpecLike = Spec | Mapping[str, Any]
@@ -72,7 +74,7 @@ def check_specs(specs: Iterable[SpecLike]) -> tuple[Spec, ...]:
         SpecError: There are none, or some cannot be right: a field that there is not, a bad
             instance type or image id, a key that is missing or given twice. All are named.
     """
-    if isinstance(specs, str | Mapping):
+    if isinstance(specs, str | Mapping) or not isinstance(specs, Iterable):
         raise SpecError([f"specs is one {type(specs).__name__}; pass a list of specs"])
     return _checked((f"spec {number}", each) for number, each in enumerate(specs, start=1))
 
@@ -90,6 +92,8 @@ def read_specs(
         SpecError: As for `check_specs`; also where a line is not a JSON object. Every problem is
             named with its line, counted from 1.
     """
+    if isinstance(lines, str):
+        raise SpecError(["lines is one text; pass its lines, as text.splitlines()"])
     return _checked(
         (f"line {number}", _parsed(line, defaults or {}))
         for number, line in enumerate(lines, start=1)
@@ -157,7 +161,10 @@ def _parsed(line: str, defaults: Mapping[str, Any]) -> SpecLike | _Unreadable:
     if not isinstance(value, dict):
         return _Unreadable('it is not a JSON object, such as {"key": "ws-1", ...}')
     known = {OTHER_NAMES.get(name, name) for name in value}
-    return {name: each for name, each in defaults.items() if name not in known} | value
+    lacking = {
+        name: each for name, each in defaults.items() if OTHER_NAMES.get(name, name) not in known
+    }
+    return lacking | value
 
 
 class _Spec:

@@ -1,73 +1,79 @@
 """How a READY workstation gets its stream: asked for, waited for, and its secret handed over.
 
-The URL goes from the service's answer into a `StreamAccess` and nowhere else.
+The URL goes from the service's answer into a `StreamAccess` and nowhere else. What goes wrong is
+treated by the same remedies as sessions are; only that another instance type does not help.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import anyio
 
 from greenroom._errors import AccessDenied, InvalidRequest, JournalError, SourceError
 from greenroom._launch import _events as events
-from greenroom._launch._asking import Stopped
+from greenroom._launch import _site
+from greenroom._launch._ending import Ending, cause_of, ending_of
+from greenroom._launch._remedies import GiveUp, next_step, remedy_for, row_of
+from greenroom._launch._signs import Stopped
 from greenroom._states import Verdict
 
 if TYPE_CHECKING:
-    from greenroom._launch._account import Line
+    from greenroom._launch._lines import Line
     from greenroom._launch._site import Site
     from greenroom._results import WaitResult
-
-ATTEMPTS = 3
-"""Streams that are made of one session at most."""
 
 _UNDECIDED = (Verdict.TIMEOUT, Verdict.ERROR, Verdict.CANCELLED)
 
 
-class Streamed(NamedTuple):
-    """What came of it.
-
-    Attributes:
-        verdict: The verdict.
-        reads: Answers about the stream.
-        cause: The code that explains it; None for a success.
-        message: The sentence that goes with it.
-    """
-
-    verdict: Verdict
-    reads: int
-    cause: str | None = None
-    message: str | None = None
-
-
-async def make_stream(site: Site, line: Line, session_id: str) -> Streamed:
+async def make_stream(site: Site, line: Line, session_id: str, ready: WaitResult) -> Ending:
     """Make a stream, or take up the one that a resumed launch had begun, and wait for it.
+
+    Args:
+        site: The launch.
+        line: The workstation's line.
+        session_id: Its session.
+        ready: What was seen of the session.
 
     Raises:
         Stopped: A stop sign went up first.
     """
+    remedies = site.policy.remedies
+    rows: list[str] = []
     reads = 0
     while True:
+        stream_id = None
         try:
             stream_id = await _made(site, line, session_id)
+            result = await _wait(site, line, session_id, stream_id)
         except SourceError as error:
             refused = isinstance(error, AccessDenied | InvalidRequest)
-            cause = error.code or type(error).__name__
             verdict = Verdict.ERROR if refused else Verdict.FAILURE
-            return Streamed(verdict, reads, cause, f"no stream was made: {error}")
-        result = await _wait(site, line, session_id, stream_id)
-        reads += result.reads
-        if result.verdict is Verdict.SUCCESS:
-            return Streamed(result.verdict, reads)
-        cause = result.reason or result.verdict.name
-        message = f"its stream is not ready: {result.explanation}"
-        if result.verdict in _UNDECIDED:
-            return Streamed(result.verdict, reads, cause, message)
+            cause = error.code or type(error).__name__
+            rows.append(row_of(error, remedies))
+            message = f"no stream was made: {error}"
+        else:
+            reads += result.reads
+            if result.verdict is Verdict.SUCCESS:
+                return ending_of(ready)._replace(reads=reads)
+            verdict, cause = Verdict.FAILURE, result.reason or result.verdict.name
+            message = f"its stream is not ready: {result.explanation}"
+            if result.verdict in _UNDECIDED:
+                cause = cause_of(result)
+                return Ending(result.verdict, ready.state, cause, message, cause, reads=reads)
+            rows.append(cause)
         site.record(
             events.StreamFailed, key=line.spec.key, id=session_id, stream_id=stream_id, cause=cause
         )
-        if line.streams >= ATTEMPTS:
-            return Streamed(Verdict.FAILURE, reads, cause, message)
+        step = next_step(rows, (), remedies)
+        if isinstance(step, GiveUp):
+            if step.stop:
+                site.stop(cause, f"{message.rstrip('.')}. {remedy_for(rows[-1], remedies).advice}")
+            return Ending(verdict, ready.state, cause, message, cause, rows[-1], reads)
+        if step.pause or step.hold:
+            with site.asking.minded():
+                await anyio.sleep(site.policy.backoff.delay(step.pause or len(rows)))
 
 
 async def _made(site: Site, line: Line, session_id: str) -> str:
@@ -81,9 +87,9 @@ async def _made(site: Site, line: Line, session_id: str) -> str:
         site.record(events.StreamIntended, key=key, id=session_id, token=token)
         try:
             await site.recorder.durable()
-        except JournalError:
+        except JournalError as error:
             site.asker.give_back()
-            raise Stopped from None
+            raise Stopped(_site.JOURNAL, str(error)) from None
     stream_id = await site.asker.insist(
         lambda: site.studio.create_stream(
             session_id, client_token=token, expires_in=site.policy.stream_expires_in
@@ -97,7 +103,7 @@ async def _made(site: Site, line: Line, session_id: str) -> str:
 async def _wait(site: Site, line: Line, session_id: str, stream_id: str) -> WaitResult:
     id_ = f"{session_id}/{stream_id}"
     with site.waiting.minded():
-        results = await site.streams.wait_all((id_,), until="READY", timeout=site.left())
+        results = await site.streams.wait_all((id_,), until="READY", timeout=site.deadline.left())
     result = results[id_]
     if result.verdict is Verdict.SUCCESS:
         expires_at, url = (result.resource.get(name) for name in ("expiresAt", "url"))

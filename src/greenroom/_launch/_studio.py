@@ -1,19 +1,11 @@
-"""What a launch asks of a service, and what its caller may set about it."""
+"""What a launch asks of a service."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import Protocol
 
-from greenroom import _arguments
-from greenroom._errors import ConfigurationError
-from greenroom._launch._remedies import REMEDIES, Remedy
 from greenroom._reader import Source
-from greenroom._schedule import Backoff, Schedule
-from greenroom.sources import _nimble_model as model
 
 
 class Studio(Source, Protocol):
@@ -61,68 +53,3 @@ class Studio(Source, Protocol):
     async def delete_session(self, session_id: str, *, client_token: str) -> None:
         """Delete a session."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaunchPolicy:
-    """How a launch goes about its work. Durations are seconds.
-
-    Attributes:
-        timeout: From the start to the deadline of all workstations together; None for no deadline.
-        canary: Workstations that must settle before the others are created; 0 for none. None lets
-            the first ten go ahead, and the others follow as soon as one of them is ready.
-        several: How many must fail alike, before any other ends otherwise, for creating to stop.
-        in_flight: Most create calls at the same time.
-        on_failure: What becomes of sessions that did not succeed: `keep` leaves them as they are,
-            `delete` deletes them and waits for that. Sessions that an interruption finds on their
-            way count among them.
-        stream: Whether to make a stream for each READY workstation.
-        stream_expires_in: For how long a stream can be opened, 60 to 3600; None for the service's
-            own choice.
-        delete_timeout: How long a deletion may take before it is given up.
-        backoff: How long to pause before a create that failed for want of something is tried again.
-        remedies: Rows that take the place of those in `REMEDIES`, or are added, by cause.
-
-    Raises:
-        ConfigurationError: A value is out of its range.
-    """
-
-    timeout: float | None = 3600.0
-    canary: int | None = None
-    several: int = 5
-    in_flight: int = 10
-    on_failure: Literal["keep", "delete"] = "keep"
-    stream: bool = False
-    stream_expires_in: int | None = None
-    delete_timeout: float = 600.0
-    backoff: Schedule = field(default=Backoff(initial=10, factor=2, ceiling=300, floor=5))
-    remedies: Mapping[str, Remedy] = field(default_factory=lambda: MappingProxyType({}))
-
-    def __post_init__(self) -> None:
-        _arguments.timeout(self.timeout)
-        if self.canary:
-            _arguments.count("canary", self.canary)
-        elif self.canary not in (None, 0) or isinstance(self.canary, bool):
-            raise ConfigurationError(f"canary={self.canary!r} must be a whole number, as canary=5")
-        _arguments.count("several", self.several)
-        _arguments.count("in_flight", self.in_flight)
-        _arguments.seconds("delete_timeout", self.delete_timeout)
-        if self.on_failure not in ("keep", "delete"):
-            raise ConfigurationError(
-                f"on_failure={self.on_failure!r} must be 'keep' or 'delete': what becomes of "
-                "sessions that did not succeed"
-            )
-        least, most = model.stream_expiry()
-        if self.stream_expires_in is not None and not least <= self.stream_expires_in <= most:
-            raise ConfigurationError(
-                f"stream_expires_in={self.stream_expires_in!r} must be {least} to {most} seconds"
-            )
-        for cause, remedy in self.remedies.items():
-            if not isinstance(remedy, Remedy):
-                raise ConfigurationError(f"remedies[{cause!r}]={remedy!r} must be a Remedy(...)")
-        object.__setattr__(self, "remedies", MappingProxyType({**REMEDIES, **self.remedies}))
-
-    @property
-    def seconds(self) -> float:
-        """The timeout as a number; infinity for none."""
-        return math.inf if self.timeout is None else float(self.timeout)

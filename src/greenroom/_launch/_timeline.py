@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from greenroom._launch._account import Account, Attempt, Line
+    from greenroom._launch._account import Account
     from greenroom._launch._events import Changed
+    from greenroom._launch._lines import Attempt, Line
 
 CREATING = "creating"
 """The word for a create that was not answered yet."""

@@ -7,7 +7,6 @@ exactly one ending, and what did not succeed is deleted first where the policy s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
@@ -15,9 +14,9 @@ import anyio
 from greenroom._errors import JournalError, SourceError
 from greenroom._launch import _events as events
 from greenroom._launch import _site
-from greenroom._launch._account import Attempt, Deletion
-from greenroom._launch._asking import Stopped
-from greenroom._launch._deleting import delete
+from greenroom._launch._deleting import finish_deleting, intend_to_delete
+from greenroom._launch._ending import Ending, cause_of, ending_of
+from greenroom._launch._lines import Deletion
 from greenroom._launch._remedies import (
     UNKNOWN,
     Action,
@@ -25,38 +24,21 @@ from greenroom._launch._remedies import (
     GiveUp,
     next_step,
     remedy_for,
+    row_of,
 )
+from greenroom._launch._signs import Stopped
 from greenroom._launch._streaming import make_stream
 from greenroom._states import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from greenroom._launch._account import Line
     from greenroom._launch._events import LaunchEvent
+    from greenroom._launch._lines import Attempt, Line
     from greenroom._launch._site import Site
     from greenroom._results import WaitResult
 
 READY = "READY"
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """What becomes of a workstation.
-
-    Attributes:
-        verdict: The verdict.
-        state: The last state seen of its session.
-        reason: The code that explains it.
-        message: The sentence that goes with it.
-        cause: What the report groups it by; None for a success.
-    """
-
-    verdict: Verdict
-    state: str | None = None
-    reason: str | None = None
-    message: str | None = None
-    cause: str | None = None
 
 
 class Workstation:
@@ -80,35 +62,44 @@ class Workstation:
         Args:
             has_leave: Whether there is leave for its first create already.
         """
+        site = self._site
         try:
             ending = await self._come_up(has_leave=has_leave)
-        except Stopped:
-            ending = self._cut_short()
-        if ending.verdict is not Verdict.SUCCESS and self._site.policy.on_failure == "delete":
-            await self._delete_what_is_left()
-        self.settle(ending)
+        except Stopped as stopped:
+            ending = self._cut_short(stopped)
+        elapsed = self._elapsed()
+        if ending.verdict is not Verdict.SUCCESS and site.policy.on_failure == "delete":
+            last = self._line.attempts[-1] if self._line.attempts else None
+            gone = last is None or last.state == site.studio.table.gone
+            if last is not None and last.id is not None and last.deletion is None and not gone:
+                intend_to_delete(site, self._key, last.id)
+                await finish_deleting(site, self._key, last.id)
+        self._settle(ending, elapsed)
 
-    def settle(self, ending: Ending | None = None) -> None:
-        """Write its line; that of one that was never begun where there is no ending."""
-        site, line = self._site, self._line
-        ending = ending or self._cut_short()
-        now = site.clock.now()
-        began = line.attempts[0].asked_at if line.attempts else now
-        site.recorder.record(
-            events.Settled(
-                at=now,
-                key=self._key,
-                verdict=ending.verdict,
-                id=line.session_id,
-                state=ending.state,
-                reason=ending.reason,
-                message=ending.message,
-                elapsed=max(0.0, (now - began).total_seconds()),
-                reads=self._reads,
-                cause=ending.cause,
-            )
+    def settle_unbegun(self) -> None:
+        """Write the line of one that was never begun."""
+        sign = self._site.creating
+        self._settle(self._cut_short(Stopped(sign.cause or "", sign.message)), 0.0)
+
+    def _settle(self, ending: Ending, elapsed: float) -> None:
+        self._site.record(
+            events.Settled,
+            key=self._key,
+            verdict=ending.verdict,
+            id=self._line.session_id,
+            state=ending.state,
+            reason=ending.reason,
+            message=ending.message,
+            elapsed=elapsed,
+            reads=self._reads,
+            cause=ending.cause,
+            row=ending.row,
         )
-        site.settled(ending.verdict, ending.cause)
+        self._site.settled(ending.verdict, ending.cause, ending.row)
+
+    def _elapsed(self) -> float:
+        now, attempts = self._site.clock.now(), self._line.attempts
+        return max(0.0, (now - attempts[0].asked_at).total_seconds()) if attempts else 0.0
 
     async def _come_up(self, *, has_leave: bool) -> Ending:
         attempt = await self._first_attempt(has_leave=has_leave)
@@ -117,23 +108,32 @@ class Workstation:
                 assert attempt.id is not None
                 result = await self._wait(attempt.id)
                 if result.verdict is Verdict.SUCCESS and self._site.policy.stream:
-                    return await self._stream(attempt.id, result)
+                    ending = await make_stream(self._site, self._line, attempt.id, result)
+                    self._reads += ending.reads
+                    return ending
                 if result.verdict is not Verdict.FAILURE:
-                    return _ending(result)
+                    return ending_of(result)
                 self._tell(
                     events.AttemptFailed,
                     attempt,
                     id=attempt.id,
-                    cause=result.reason or result.state or result.verdict.value,
+                    cause=cause_of(result),
                     message=result.message,
                 )
                 attempt = self._line.attempts[-1]
             step = self._next_step()
             if isinstance(step, GiveUp):
                 return self._give_up(attempt, step)
-            if attempt.id is not None and self._site.policy.on_failure == "delete":
-                self._site.tasks.start_soon(delete, self._site, self._key, attempt.id)
+            self._replace(attempt)
             attempt = await self._another_attempt(step)
+
+    def _replace(self, attempt: Attempt) -> None:
+        """Let go of an attempt that failed and is followed by another."""
+        site = self._site
+        unwanted = site.policy.on_failure == "delete" and attempt.deletion is None
+        if unwanted and attempt.id is not None:
+            intend_to_delete(site, self._key, attempt.id)
+            site.tasks.start_soon(finish_deleting, site, self._key, attempt.id)
 
     async def _first_attempt(self, *, has_leave: bool) -> Attempt:
         """Return the attempt to go on with, which a resumed launch may have begun already."""
@@ -145,18 +145,19 @@ class Workstation:
         if last.answered_at is None:
             await self._site.asker.leave(self._site.asking)
             return await self._ask_for_session(last, heard=True)
-        if last.deletion is Deletion.ASKED and last.id is not None:
-            await delete(self._site, self._key, last.id)
-            last = attempts[-1]
-        if last.refusal is not None or last.deletion is Deletion.DONE:
-            step = self._next_step() if last.cause else None
-            again = step if isinstance(step, Again) else Again(last.instance_type)
-            return await self._another_attempt(again)
+        ended = last.refusal is not None or last.failure is not None
+        reopened = self._line.begun_anew == len(attempts)
+        if last.refusal is not None or (ended and reopened):
+            return await self._another_attempt(Again(last.instance_type))
+        if not ended and last.deletion in (Deletion.ASKED, Deletion.DONE):
+            return await self._another_attempt(Again(last.instance_type))
         return last
 
     def _next_step(self) -> Again | GiveUp:
-        causes = [each.cause for each in self._line.attempts if each.cause is not None]
-        return next_step(causes, self._spec.instance_types, self._site.policy.remedies)
+        attempts = self._line.attempts
+        counted = attempts[self._line.begun_anew :] or attempts[-1:]
+        rows = [each.row for each in counted if each.row is not None]
+        return next_step(rows, self._spec.instance_types, self._site.policy.remedies)
 
     async def _another_attempt(self, step: Again) -> Attempt:
         site = self._site
@@ -186,9 +187,16 @@ class Workstation:
         try:
             await site.recorder.durable()
             site.creating.check()
-        except (JournalError, Stopped):
+        except (JournalError, Stopped) as error:
             site.asker.give_back()
-            raise Stopped from None
+            cause = error.cause if isinstance(error, Stopped) else _site.JOURNAL
+            self._tell(
+                events.CreateDeferred,
+                self._line.attempts[-1],
+                cause=cause,
+                message=f"not created: {error}",
+            )
+            raise Stopped(cause, str(error)) from None
         return await self._ask_for_session(self._line.attempts[-1])
 
     async def _ask_for_session(self, attempt: Attempt, *, heard: bool = False) -> Attempt:
@@ -215,15 +223,18 @@ class Workstation:
             try:
                 session_id = await site.asker.insist(call, sign, unsure=site.asking)
             except SourceError as error:
-                cause = error.code or type(error).__name__
-                if remedy_for(cause, site.policy.remedies).action is Action.HOLD:
+                row = row_of(error, site.policy.remedies)
+                told = {"cause": error.code or type(error).__name__, "message": str(error)}
+                if remedy_for(row, site.policy.remedies).action is Action.HOLD:
                     tries += 1
-                    site.hold(cause, str(error))
+                    if tries == 1:
+                        self._tell(events.CreateDeferred, attempt, **told)
+                    site.hold(told["cause"], told["message"])
                     await site.worth_another_try(tries)
                     await site.asker.leave(site.creating)
                     continue
-                self._tell(events.CreateRefused, attempt, cause=cause, message=str(error))
-                site.room_for_one()  # if this was let pass by a hold, another may
+                self._tell(events.CreateRefused, attempt, row=row, **told)
+                site.pass_on()  # if this was let pass by a hold, another may
             else:
                 self._tell(events.Created, attempt, id=session_id)
                 site.keys[session_id] = self._key
@@ -237,57 +248,44 @@ class Workstation:
         site = self._site
         site.keys[session_id] = self._key
         with site.waiting.minded():
-            results = await site.poller.wait_all((session_id,), until=READY, timeout=site.left())
+            results = await site.poller.wait_all(
+                (session_id,), until=READY, timeout=site.deadline.left()
+            )
         result = results[session_id]
         self._reads += result.reads
         for change in result.history:
             site.saw(change)
         return result
 
-    async def _stream(self, session_id: str, ready: WaitResult) -> Ending:
-        outcome = await make_stream(self._site, self._line, session_id)
-        self._reads += outcome.reads
-        if outcome.verdict is Verdict.SUCCESS:
-            return _ending(ready)
-        return Ending(outcome.verdict, ready.state, outcome.cause, outcome.message, outcome.cause)
-
     def _give_up(self, attempt: Attempt, step: GiveUp) -> Ending:
         ending = attempt.refusal or attempt.failure
         assert ending is not None
         if step.stop:
-            advice = remedy_for(ending.cause, self._site.policy.remedies).advice
+            advice = remedy_for(attempt.row, self._site.policy.remedies).advice
             said = (ending.message or ending.cause).rstrip(".")
             self._site.stop(ending.cause, f"{said}. {advice}")
-        verdict = Verdict.ERROR if attempt.refusal is not None else Verdict.FAILURE
-        return Ending(verdict, attempt.state, ending.cause, ending.message, ending.cause)
+        return Ending(
+            Verdict.ERROR if attempt.refusal is not None else Verdict.FAILURE,
+            attempt.state,
+            ending.cause,
+            ending.message,
+            ending.cause,
+            attempt.row,
+        )
 
-    def _cut_short(self) -> Ending:
-        """Return how it ends for one that a stop sign found on its way, or not begun at all."""
-        sign = self._site.creating
-        late = sign.cause == _site.TIMEOUT
+    def _cut_short(self, stopped: Stopped) -> Ending:
+        """Return how it ends for one that was interrupted on its way, or not begun at all."""
+        late = stopped.cause == _site.TIMEOUT
         verdict = Verdict.TIMEOUT if late else Verdict.CANCELLED
         last = self._line.attempts[-1] if self._line.attempts else None
         if last is None:
-            return Ending(verdict, None, None, f"not created: {sign.message}", sign.cause)
-        cause = last.cause or sign.cause
+            return Ending(verdict, message=f"not created: {stopped.message}", cause=stopped.cause)
+        if last.deferral is not None:
+            why = last.deferral
+            return Ending(verdict, None, why.cause, why.message, why.cause)
         if last.answered_at is None:
             message = "whether it was created is not known; a resumed launch finds out"
-            return Ending(verdict, None, None, message, cause)
-        return Ending(verdict, last.state, last.cause or last.reason, sign.message, cause)
-
-    async def _delete_what_is_left(self) -> None:
-        last = self._line.attempts[-1] if self._line.attempts else None
-        if last is None or last.id is None or last.deletion is not None:
-            return
-        if last.state is None or last.state != self._site.studio.table.gone:
-            await delete(self._site, self._key, last.id)
-
-
-def _ending(result: WaitResult) -> Ending:
-    """Return how it ends for a session that was waited for."""
-    if result.verdict is Verdict.SUCCESS:
-        return Ending(result.verdict, result.state, result.reason, result.message)
-    code = getattr(result.error, "code", None)
-    cause = code or result.verdict.name
-    message = result.message if result.verdict is Verdict.ERROR else result.explanation
-    return Ending(result.verdict, result.state, result.reason, message, cause)
+            return Ending(verdict, message=message, cause=stopped.cause)
+        cause = last.cause or stopped.cause
+        reason = last.cause or last.reason
+        return Ending(verdict, last.state, reason, stopped.message, cause, last.row)

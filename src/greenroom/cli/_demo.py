@@ -19,8 +19,8 @@ import click
 
 from greenroom._launch import _events as events
 from greenroom._launch._launch import Launch
+from greenroom._launch._policy import LaunchPolicy
 from greenroom._launch._specs import count_specs
-from greenroom._launch._studio import LaunchPolicy
 from greenroom._limiter import RateLimiter
 from greenroom._poller import Poller
 from greenroom._schedule import Every
@@ -33,8 +33,9 @@ from greenroom.simulator import Settings, serve
 from greenroom.sources import nimble
 
 if TYPE_CHECKING:
-    from greenroom._launch._account import LaunchReport, WorkstationResult
     from greenroom._launch._events import LaunchEvent
+    from greenroom._launch._lines import WorkstationResult
+    from greenroom._launch._report import LaunchReport
     from greenroom.cli._launch_screen import LaunchScreen
     from greenroom.cli._launch_told import LaunchTold
     from greenroom.cli._report import Summary

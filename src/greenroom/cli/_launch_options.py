@@ -18,8 +18,8 @@ from typing import Any
 import click
 
 from greenroom._launch._journal import read_journal
+from greenroom._launch._policy import LaunchPolicy
 from greenroom._launch._specs import Spec, count_specs, read_specs
-from greenroom._launch._studio import LaunchPolicy
 from greenroom.cli import _arguments
 from greenroom.cli._kinds import Address, check_address
 from greenroom.cli._options import Pacing, decorated, reaching

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 import click
 
 from greenroom._launch import _events as events
-from greenroom._launch._account import Phase
+from greenroom._launch._lines import Phase
 from greenroom.cli._outage import Outage
 from greenroom.cli._report import printable, span
 from greenroom.cli._screen import LINE_INTERVAL

@@ -21,8 +21,9 @@ from greenroom.cli._status import ENDINGS, WORDS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from greenroom._launch._account import LaunchReport, WorkstationResult
     from greenroom._launch._events import Changed
+    from greenroom._launch._lines import WorkstationResult
+    from greenroom._launch._report import LaunchReport
     from greenroom.cli._report import Summary
 
 SHOWN = 20

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from greenroom._launch import _events as events
-from greenroom._launch._account import Phase
+from greenroom._launch._lines import Phase
 from greenroom._launch._remedies import REMEDIES
 from greenroom.cli._drawing import BAD, QUIET, WARNING, Drawing, bar, head, warnings
 from greenroom.cli._launch_screen import notice

@@ -17,8 +17,8 @@ import anyio
 import click
 
 from greenroom._launch import _events as events
-from greenroom._launch._account import REOPENED
 from greenroom._launch._launch import Launch
+from greenroom._launch._lines import REOPENED
 from greenroom._launch._site import INTERRUPTED
 from greenroom._limiter import RateLimiter
 from greenroom._poller import Poller
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from greenroom._launch._account import LaunchReport
     from greenroom._launch._events import LaunchEvent, StreamReady
+    from greenroom._launch._report import LaunchReport
     from greenroom.cli._launch_options import Wanted
     from greenroom.cli._launch_screen import LaunchScreen
     from greenroom.cli._launch_told import LaunchTold

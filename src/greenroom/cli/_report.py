@@ -20,8 +20,8 @@ from greenroom.cli._status import ENDINGS, WORDS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from greenroom._launch._account import WorkstationResult
     from greenroom._launch._events import Changed
+    from greenroom._launch._lines import WorkstationResult
     from greenroom._results import Transition, WaitResult
     from greenroom.cli._status import Tally
 

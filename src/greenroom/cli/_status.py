@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from greenroom._states import Verdict
 
 if TYPE_CHECKING:
-    from greenroom._launch._account import WorkstationResult
+    from greenroom._launch._lines import WorkstationResult
     from greenroom._results import WaitResult
 
 OK = 0
