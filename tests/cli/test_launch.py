@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import sqlite3
 import stat
+import subprocess
+import sys
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from greenroom import JournalError
-from greenroom._launch._journal import Journal
+from greenroom import JournalError, read_report
+from greenroom._launch._journal import Journal, read_journal
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
@@ -71,7 +74,10 @@ def test_text_ends_with_the_counts_and_where_the_account_is(
     ran = launch(*LP, "--count", "3")
     assert ran.status == 0
     assert ran.out.startswith("3 ready of 3; 3 sessions made, ")
-    assert ran.err == f"greenroom: the account: greenroom report {journal}\n"
+    assert ran.err.splitlines() == [
+        f"greenroom: recorded in {journal}",
+        f"greenroom: the account: greenroom report {journal}",
+    ]
 
 
 def test_specs_of_a_file_are_made_as_they_say(studio: Start, launch: Run, tmp_path: Path) -> None:
@@ -206,6 +212,56 @@ def test_a_resumed_launch_tells_of_every_key_and_creates_nothing_twice(
     assert simulator.statistics().calls["CreateStreamingSession"] == creates == 6
 
 
+def test_a_resumed_launch_goes_on_as_it_was_begun(
+    studio: Start, run: Run, journal: Path, tmp_path: Path
+) -> None:
+    simulator = studio(speed=1.0)
+    urls = tmp_path / "urls.jsonl"
+    begun = ("launch", *LP, "--count", "2", "--journal", str(journal), "--timeout", "300ms")
+    ran = run(*begun, *FAST, "--stream", "--stream-urls", str(urls), "--on-failure", "delete")
+    assert ran.status == 3
+    header, _ = read_journal(journal)
+    kept = {"timeout": 0.3, "rate": 100, "every": 0.05, "create_rate": 200, "stream": True}
+    assert kept.items() <= header.options.items()
+    simulator.clock.advance(3600)
+    ran = run(
+        "launch", "--journal", str(journal), "--resume", "--timeout", "1m", "--output", "json"
+    )
+    assert ran.status == 0
+    assert len(urls.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "complaint"),
+    [
+        (LP, "--launch-profile-id says what to launch"),
+        (("--instance-type", "g5.xlarge"), "--instance-type says what to launch"),
+        (("--count", "3", *LP), "has 2 workstations, and not 3"),
+        (("--count", "2", "--launch-profile-id", "lp-2"), "is not what this journal's launch"),
+    ],
+)
+def test_what_a_launch_is_of_does_not_change(
+    studio: Start, launch: Run, args: tuple[str, ...], complaint: str
+) -> None:
+    studio()
+    launch(*LP, "--count", "2")
+    ran = launch("--resume", *args)
+    assert ran.status == 2
+    assert complaint in ran.err
+
+
+def test_what_failed_for_good_is_tried_again_on_request(studio: Start, launch: Run) -> None:
+    simulator = studio(create=BROKEN)
+    assert launch(*LP, "--count", "3").status == 1
+    simulator.configure({"create": {"failures": {"INITIALIZATION_SCRIPT_ERROR": 0}}})
+    assert launch("--resume").status == 1
+    assert len(simulator.truth()) == 3
+    ran = launch("--resume", "--retry-failed", "--output", "json")
+    assert ran.status == 0
+    assert [each["attempts"] for each in _outcomes(ran)] == [2, 2, 2]
+    assert launch("--retry-failed", *LP, "--count", "3").status == 2
+
+
 def test_a_journal_of_another_studio_is_refused(studio: Start, launch: Run) -> None:
     studio()
     launch(*LP, "--count", "1")
@@ -333,12 +389,51 @@ def test_a_second_ctrl_c_leaves_at_once(studio: Start, spawn: Spawn, journal: Pa
     process = _begin(spawn, journal, "--on-failure", "delete")
     process.send_signal(signal.SIGINT)
     assert process.stderr
+    assert "recorded in" in process.stderr.readline()
     assert "stopping" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=10)
     assert process.returncode == 130
     assert json.loads(out.splitlines()[-1])["cancelled"] == 20
     assert f"--journal {journal} --resume" in err
+
+
+def test_a_launch_that_nobody_reads_any_more_stops(
+    studio: Start, spawn: Spawn, journal: Path
+) -> None:
+    simulator = studio(speed=20.0)
+    process = _begin(spawn, journal)
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    err = process.stderr.read()
+    assert process.wait(timeout=30) == 141
+    assert f"--journal {journal} --resume" in err
+    read = read_report(journal)
+    assert {result.id for result in read.values()} == set(simulator.truth())
+    assert not read.running
+
+
+def test_a_live_view_keeps_what_must_not_be_missed(
+    studio: Start, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio(speed=1.0)
+    monkeypatch.setenv("TERM", "xterm")
+    terminal, end = os.openpty()
+    command = ("launch", *LP, "--count", "3", "--journal", str(journal), *FAST)
+    process = subprocess.Popen([sys.executable, "-m", "greenroom", *command], stderr=end)
+    os.close(end)
+    shown = b""
+    with process, os.fdopen(terminal, "rb", buffering=0) as screen:
+        while b"3 waiting" not in shown:
+            shown += screen.read(4096)
+        process.send_signal(signal.SIGINT)
+        with suppress(OSError):  # how a terminal says that nobody is at its other end
+            while more := screen.read(4096):
+                shown += more
+    assert process.returncode == 130
+    assert b"stopping: nothing more is created" in shown
+    assert f"--journal {journal} --resume".encode() in shown
 
 
 def test_a_journal_in_use_is_refused(

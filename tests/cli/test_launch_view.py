@@ -13,9 +13,8 @@ from greenroom._launch import _events as events
 from greenroom._launch._account import Account
 from greenroom._launch._site import Cost
 from greenroom._launch._specs import count_specs
-from greenroom.cli._launch_screen import LaunchNotices
-from greenroom.cli._launch_view import LaunchView
-from greenroom.cli._pace import Pace
+from greenroom.cli.launch._screen import Glance, LaunchNotices
+from greenroom.cli.launch._view import LaunchView
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 QUIET = PollerStatistics(
@@ -34,7 +33,7 @@ QUIET = PollerStatistics(
     lag=0.0,
     last_error=None,
 )
-HELD = events.CreatesHeld(at=NOON, cause="ServiceQuotaExceededException", message="no\x1b[2J room")
+HELD = "creates are held (ServiceQuotaExceededException): no\x1b[2J room"
 
 
 def _intended(key: str) -> events.CreateIntended:
@@ -70,14 +69,20 @@ def account() -> Account:
     return account
 
 
-def _drawn(account: Account, *told: events.LaunchEvent) -> str:
+def _glance(account: Account, now: float = 60.0) -> Glance:
+    cost = Cost(calls=9, changes=5, throttled=1)
+    return Glance(
+        account=account, cost=cost, polled=QUIET, rate=2.5, elapsed=now, left=None, now=now
+    )
+
+
+def _drawn(account: Account, *told: tuple[str, bool]) -> str:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=120, color_system=None)
-    pace = Pace(0.0)
     with LaunchView("launching 6 workstations", 600.0, console=console) as view:
-        for event in told:
-            view.notice(event)
-        view.tick(account, Cost(calls=9, changes=5, throttled=1), QUIET, pace, 60.0, 60.0)
+        for text, over in told:
+            view.notice(text, over=over)
+        view.tick(_glance(account))
     return out.getvalue()
 
 
@@ -86,30 +91,28 @@ def test_the_view_shows_where_everybody_is(account: Account) -> None:
     for shown in ("1 planned", "1 creating", "1 waiting", "1 streaming", "1 ready", "1 failed"):
         assert shown in drawn
     assert "1 of 6 ready" in drawn
-    assert "9 calls, 0.0/s: 4 to read, 5 to create, stream or delete   1 throttled" in drawn
+    assert "9 calls, 2.5/s: 4 to read, 5 to create, stream or delete   1 throttled" in drawn
     assert "INITIALIZATION_SCRIPT_ERROR" in drawn
     assert "Mend the initialization scripts" in drawn
     assert "deadline in 9 min 00 s" in drawn
 
 
 def test_the_view_keeps_a_hold_in_sight_until_it_is_over(account: Account) -> None:
-    assert "creates are held (ServiceQuotaExceededException): no [2J room" in _drawn(account, HELD)
-    assert "creates are held" not in _drawn(account, HELD, events.CreatesReleased(at=NOON))
+    held = (HELD, False)
+    assert "creates are held (ServiceQuotaExceededException): no [2J room" in _drawn(account, held)
+    assert "creates are held" not in _drawn(account, held, ("creates go on", True))
 
 
 def test_notices_are_lines(account: Account, capsys: pytest.CaptureFixture[str]) -> None:
     notices = LaunchNotices(lines=True)
-    stopped = events.CreatesStopped(at=NOON, cause="JOURNAL", message="the disk is full")
-    cost = Cost(calls=9, changes=5, throttled=0)
     with notices:
-        for event in (HELD, events.CreatesReleased(at=NOON), stopped):
-            notices.notice(event)
+        notices.notice(HELD)
+        notices.notice("creates go on", over=True)
         for now in (0.0, 5.0, 11.0):
-            notices.tick(account, cost, QUIET, Pace(0.0), now, now)
+            notices.tick(_glance(account, now))
     assert capsys.readouterr().err.splitlines() == [
         "greenroom: creates are held (ServiceQuotaExceededException): no [2J room",
         "greenroom: creates go on",
-        "greenroom: nothing more is created (JOURNAL): the disk is full",
         "greenroom: 6 workstations after 11.0 s: 1 planned, 1 creating, 1 waiting, 1 streaming, "
         "1 ready, 1 failed; 9 calls",
     ]

@@ -15,8 +15,8 @@ from greenroom import PollerStatistics, RateLimiter, Transition, Verdict, WaitRe
 from greenroom.cli._interrupt import interruptible
 from greenroom.cli._live import LiveView
 from greenroom.cli._outage import QUIET, Outage
+from greenroom.cli._printing import printable, span, timestamp
 from greenroom.cli._progress import Progress
-from greenroom.cli._report import printable, span, timestamp
 
 FINE = PollerStatistics(
     calls=4,
@@ -67,10 +67,10 @@ def test_the_time_left_is_unknown_until_enough_have_settled() -> None:
     ids = [str(number) for number in range(10)]
     progress.begin(ids, now=0.0)
     for moment, session_id in enumerate(ids[:5], start=6):
-        assert progress.pace.left(progress.total, float(moment)) is None
+        assert progress.pace.left(progress.total - progress.settled, float(moment)) is None
         progress.outcome(_ready(session_id), float(moment))
-    assert progress.pace.left(progress.total, 12.0) == pytest.approx(5 * 3.0 / 2)
-    assert progress.pace.left(progress.total, 100.0) is None
+    assert progress.pace.left(progress.total - progress.settled, 12.0) == pytest.approx(5 * 3.0 / 2)
+    assert progress.pace.left(progress.total - progress.settled, 100.0) is None
 
 
 def test_a_demo_shows_simulated_time() -> None:

@@ -10,15 +10,13 @@ from greenroom._launch import _events as events
 from greenroom._launch._account import Account
 from greenroom._launch._events import LaunchEvent
 from greenroom._launch._figures import (
-    OTHER_ADVICE,
     Course,
     Fate,
     Figures,
-    advice_for,
     figures,
 )
 from greenroom._launch._journal import Header
-from greenroom._launch._remedies import REMEDIES, UNKNOWN
+from greenroom._launch._remedies import OTHER_ADVICE, REMEDIES, UNKNOWN, advice_for
 from greenroom._launch._specs import Spec
 from greenroom._launch._timeline import CREATING, GONE, WAITING
 from greenroom._states import Verdict

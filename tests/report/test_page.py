@@ -21,7 +21,7 @@ from greenroom._launch._journal import Header
 from greenroom._launch._specs import Spec
 from greenroom._states import Verdict
 from greenroom.cli import main
-from greenroom.cli._launch_page import as_html
+from greenroom.cli.report._page import as_html
 
 if TYPE_CHECKING:
     from collections.abc import Callable

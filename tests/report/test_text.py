@@ -10,7 +10,7 @@ from greenroom._launch._figures import figures
 from greenroom._launch._journal import Journal
 from greenroom._states import Verdict
 from greenroom.cli import main
-from greenroom.cli._launch_report import LISTED, as_text
+from greenroom.cli.report._text import LISTED, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

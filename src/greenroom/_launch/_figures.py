@@ -275,7 +275,7 @@ def figures(header: Header, account: Account) -> Figures:
         unanswered=tuple(
             line.spec.key
             for line in lines
-            if any(attempt.answered_at is None for attempt in line.attempts)
+            if any(each.answered_at is None and each.deferral is None for each in line.attempts)
         ),
         ready=_ready_times([each.ready for each in workstations if each.ready is not None]),
         causes=_by_cause(workstations),

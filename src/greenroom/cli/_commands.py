@@ -13,17 +13,17 @@ from greenroom._states import ANY_STATE
 from greenroom.cli import _arguments, _options, _status
 from greenroom.cli._help import GroupAsWritten
 from greenroom.cli._kinds import states_of
-from greenroom.cli._launch_commands import (
+from greenroom.cli._printing import JsonReport, ResourceReport, TextReport, WatchReport
+from greenroom.cli._screen import Notices, Screen
+from greenroom.cli._tables import FORMATS
+from greenroom.cli._wait import Goal, settle, watch
+from greenroom.cli.launch._commands import (
     delete_command,
     launch_command,
     start_command,
     stop_command,
 )
-from greenroom.cli._report import JsonReport, ResourceReport, TextReport, WatchReport
-from greenroom.cli._report_command import report_command
-from greenroom.cli._screen import Notices, Screen
-from greenroom.cli._tables import FORMATS
-from greenroom.cli._wait import Goal, settle, watch
+from greenroom.cli.report._command import report_command
 
 if TYPE_CHECKING:
     from greenroom._states import TransitionTable

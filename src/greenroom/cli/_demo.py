@@ -25,10 +25,10 @@ from greenroom._limiter import RateLimiter
 from greenroom._poller import Poller
 from greenroom._schedule import Every
 from greenroom._states import Verdict
-from greenroom.cli._launch_screen import LaunchNotices
-from greenroom.cli._launch_told import JsonLaunch, TextLaunch
-from greenroom.cli._launching import LaunchRun, say_stopping
-from greenroom.cli._report import span
+from greenroom.cli._printing import span
+from greenroom.cli.launch._run import LaunchRun
+from greenroom.cli.launch._screen import LaunchNotices
+from greenroom.cli.launch._told import JsonLaunch, TextLaunch
 from greenroom.simulator import Settings, serve
 from greenroom.sources import nimble
 
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from greenroom._launch._events import LaunchEvent
     from greenroom._launch._lines import WorkstationResult
     from greenroom._launch._report import LaunchReport
-    from greenroom.cli._launch_screen import LaunchScreen
-    from greenroom.cli._launch_told import LaunchTold
-    from greenroom.cli._report import Summary
+    from greenroom.cli._printing import Summary
     from greenroom.cli._status import Tally
+    from greenroom.cli.launch._screen import LaunchScreen
+    from greenroom.cli.launch._told import LaunchTold
     from greenroom.simulator import Simulator
 
 READS = (10.0, 20)
@@ -128,7 +128,7 @@ class Demo:
     async def run(self) -> LaunchReport:
         """Launch, wait, and return what became of the workstations."""
         async with self.poller:
-            return await self._run.run(say_stopping)
+            return await self._run.run()
 
     @property
     def tally(self) -> Tally:
@@ -190,7 +190,7 @@ async def run(sessions: int, *, speed: float, seed: int, as_json: bool, live: bo
     told: LaunchTold = JsonLaunch() if as_json else TextLaunch(verbose=False)
     screen: LaunchScreen = LaunchNotices(lines=not as_json)
     if live:
-        from greenroom.cli._launch_view import LaunchView
+        from greenroom.cli.launch._view import LaunchView
 
         title = f"launching {sessions} simulated workstations"
         screen = LaunchView(title, TIMEOUT, speed=speed)

@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from greenroom.cli._report import printable, span
+from greenroom.cli._printing import printable, span
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -11,7 +11,7 @@ from rich.text import Text
 from greenroom._states import Verdict
 from greenroom.cli._drawing import BAD, QUIET, Drawing, bar, head, warnings
 from greenroom.cli._outage import Outage
-from greenroom.cli._report import printable, span
+from greenroom.cli._printing import printable, span
 
 if TYPE_CHECKING:
     from greenroom._limiter import LimiterStatistics
@@ -54,7 +54,7 @@ class LiveView(Drawing):
     ) -> None:
         """Draw the view anew."""
         self._outage.news(polled, now)
-        left = progress.pace.left(progress.total, now)
+        left = progress.pace.left(progress.total - progress.settled, now)
         self.draw(
             head(self._title, progress.elapsed(now), left, self._timeout),
             bar(progress.settled, progress.total, "settled"),

@@ -21,7 +21,7 @@ from greenroom._errors import (
     TableError,
 )
 from greenroom.cli._commands import greenroom
-from greenroom.cli._report import printable
+from greenroom.cli._printing import printable
 from greenroom.cli._status import BAD_USAGE, FAILED, INTERRUPTED, OUTPUT_CLOSED, REFUSED
 
 if TYPE_CHECKING:

@@ -95,7 +95,7 @@ _IDS = (
     ),
 )
 
-_PACING = (
+PACING = (
     click.option(
         "--rate",
         type=_arguments.number,
@@ -120,7 +120,7 @@ _PACING = (
     ),
 )
 
-_ADDRESS = (
+ADDRESS = (
     click.option(
         "--endpoint-url",
         metavar="URL",
@@ -178,7 +178,7 @@ def reaching(function: Callable[..., int]) -> Callable[..., int]:
         address = Address(endpoint_url, studio_id, region, profile)
         return function(address=address, pacing=Pacing(rate, burst, every), **others)
 
-    return decorated(command, *_PACING, *_ADDRESS, output)
+    return decorated(command, *PACING, *ADDRESS, output)
 
 
 def decorated(

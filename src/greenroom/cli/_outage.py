@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from greenroom.cli._report import printable, span
+from greenroom.cli._printing import printable, span
 
 if TYPE_CHECKING:
     from greenroom._poller import PollerStatistics

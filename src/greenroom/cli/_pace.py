@@ -44,19 +44,18 @@ class Pace:
         since, calls_then = self._calls[0]
         return (calls - calls_then) / (now - since) / self._speed if now > since else 0.0
 
-    def left(self, total: int, now: float) -> float | None:
-        """Return the shown seconds that the rest of `total` would take, if one can say.
+    def left(self, remaining: int, now: float) -> float | None:
+        """Return the shown seconds that the `remaining` ones would take, if one can say.
 
         The pace of late is that of the last quarter of the run.
         """
-        settled = len(self._settled_at)
-        if settled < ENOUGH:
+        if len(self._settled_at) < ENOUGH:
             return None
         window = (now - self._began) / 4
         recent = sum(1 for _ in self._since(now - window))
         if not recent or not window:
             return None
-        return (total - settled) * window / recent * self._speed
+        return remaining * window / recent * self._speed
 
     def _since(self, start: float) -> Iterable[float]:
         for settled_at in reversed(self._settled_at):

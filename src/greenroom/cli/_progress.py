@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from greenroom._states import Verdict
 from greenroom.cli._pace import Pace
-from greenroom.cli._report import printable, span
+from greenroom.cli._printing import printable, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

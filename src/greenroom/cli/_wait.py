@@ -21,8 +21,8 @@ from greenroom._results import Transition, WaitResult
 from greenroom._states import Verdict
 from greenroom.cli._interrupt import interruptible
 from greenroom.cli._kinds import connect
+from greenroom.cli._printing import Summary, printable
 from greenroom.cli._progress import Progress
-from greenroom.cli._report import Summary, printable
 from greenroom.cli._status import Tally
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from greenroom._reader import Source
     from greenroom._waiting import AsCompleted
     from greenroom.cli._options import Asked
-    from greenroom.cli._report import Report
+    from greenroom.cli._printing import Report
     from greenroom.cli._screen import Screen
 
 TICK = 0.25

@@ -8,19 +8,16 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from greenroom._launch import _events as events
 from greenroom._launch._lines import Phase
-from greenroom._launch._remedies import REMEDIES
+from greenroom._launch._remedies import advice_for
 from greenroom.cli._drawing import BAD, QUIET, WARNING, Drawing, bar, head, warnings
-from greenroom.cli._launch_screen import notice
 from greenroom.cli._outage import Outage
+from greenroom.cli._printing import printable
 
 if TYPE_CHECKING:
     from greenroom._launch._account import Account
-    from greenroom._launch._events import LaunchEvent
     from greenroom._launch._site import Cost
-    from greenroom._poller import PollerStatistics
-    from greenroom.cli._pace import Pace
+    from greenroom.cli.launch._screen import Glance
 
 MOST_CAUSES = 8
 
@@ -50,33 +47,27 @@ class LaunchView(Drawing):
         self._outage = Outage()
         self._notice = ""
 
-    def notice(self, event: LaunchEvent) -> None:
-        """Keep it in view until it is over."""
-        self._notice = "" if isinstance(event, events.CreatesReleased) else notice(event)
+    def notice(self, text: str, *, over: bool = False) -> None:
+        """Keep it in view, until something else is said or it is over."""
+        self._notice = "" if over else printable(text)
 
-    def tick(
-        self,
-        account: Account,
-        cost: Cost,
-        polled: PollerStatistics,
-        pace: Pace,
-        elapsed: float,
-        now: float,
-    ) -> None:
+    def tick(self, glance: Glance) -> None:
         """Draw the view anew."""
-        self._outage.news(polled, now)
+        self._outage.news(glance.polled, glance.now)
+        account = glance.account
         total, ready = len(account.lines), account.counts[Phase.READY]
         parts: list[RenderableType] = [
-            head(self._title, elapsed, pace.left(total, now), self._timeout),
+            head(self._title, glance.elapsed, glance.left, self._timeout),
             bar(ready, total, "ready"),
             _phases(account),
-            _cost(cost, pace.call_rate(cost.calls, now)),
-            *warnings(self._outage, polled, now, self._speed),
+            _cost(glance.cost, glance.rate),
+            *warnings(self._outage, glance.polled, glance.now, self._speed),
         ]
         if self._notice:
             parts.append(Text(self._notice, style=WARNING))
-        if causes := account.causes.most_common(MOST_CAUSES):
-            parts += [Text(), _failed([(cause, count) for cause, count in causes if count > 0])]
+        causes = [each for each in account.causes.most_common(MOST_CAUSES) if each[1] > 0]
+        if causes:
+            parts += [Text(), _failed(causes)]
         self.draw(*parts)
 
 
@@ -101,6 +92,5 @@ def _failed(causes: list[tuple[str, int]]) -> RenderableType:
     rows = Table.grid(padding=(0, 2))
     rows.add_row(Text("failed", style=BAD))
     for cause, count in causes:
-        row = REMEDIES.get(cause)
-        rows.add_row(Text(str(count)), Text(cause), Text(row.advice if row else "", style=QUIET))
+        rows.add_row(Text(str(count)), Text(printable(cause)), Text(advice_for(cause), style=QUIET))
     return rows

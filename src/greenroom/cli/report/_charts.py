@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from greenroom.cli._report import span
+from greenroom.cli._printing import span
 
 if TYPE_CHECKING:
     from greenroom._launch._figures import Bin, Interval, ReadyTimes

@@ -1,7 +1,7 @@
-"""The arguments of `greenroom launch`: what to launch, how, and how it was begun if it is resumed.
+"""The arguments of `greenroom launch`, and how they meet those that a launch was begun with.
 
-A launch that is resumed is what its journal says. An option that is given then counts for the rest
-of it; one that is left out stays what it was.
+A launch that is resumed goes on as it was begun: where, how fast, how carefully, with streams or
+without. An option that is given again counts from then on; what is to be launched stays as it is.
 """
 
 from __future__ import annotations
@@ -9,20 +9,21 @@ from __future__ import annotations
 import secrets
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from greenroom._launch._journal import read_journal
+from greenroom._launch._journal import journal_exists, read_journal
 from greenroom._launch._policy import LaunchPolicy
 from greenroom._launch._specs import Spec, count_specs, read_specs
 from greenroom.cli import _arguments
 from greenroom.cli._kinds import Address, check_address
-from greenroom.cli._options import Pacing, decorated, reaching
+from greenroom.cli._options import ADDRESS, PACING, Pacing, decorated, output
 
 KIND = "nimble-session"
 
@@ -35,10 +36,11 @@ class Wanted:
         specs: The workstations; None for those of the journal.
         address: Where.
         pacing: How fast to ask.
-        create_rate: Creates per second.
+        create_rate: Calls per second that create, stream or delete.
         policy: How to go about it.
         journal: The journal; None for none.
         resume: Whether to take it up.
+        retry_failed: Whether to try once more what had failed for good.
         urls: Where to write the URLs of streams; None for nowhere.
         options: What is kept in the journal of all this.
     """
@@ -50,6 +52,7 @@ class Wanted:
     policy: LaunchPolicy
     journal: Path | None
     resume: bool
+    retry_failed: bool
     urls: Path | None
     options: Mapping[str, Any]
 
@@ -67,9 +70,12 @@ _TEMPLATE = (
     ),
     click.option("--owner", metavar="ID", help="Who is to own them, if not the caller."),
     click.option("--tag", "tags", metavar="NAME=VALUE", multiple=True, help="A tag. Repeatable."),
+)
+
+_NUMBER = (
     click.option(
         "--count",
-        type=click.IntRange(min=1),
+        type=click.IntRange(1, 1_000_000),
         metavar="N",
         help='How many, all alike, with the keys "1" to "N".',
     ),
@@ -82,7 +88,7 @@ _TEMPLATE = (
     ),
 )
 
-_CARE = (
+_RECORD = (
     click.option(
         "--journal",
         metavar="FILE",
@@ -92,8 +98,17 @@ _CARE = (
     click.option(
         "--resume",
         is_flag=True,
-        help="Take up the launch in the journal. Where there is none yet, it is begun.",
+        help="Take up the launch in the journal, as it was begun; options that are given again "
+        "count from now on. Where there is no such journal yet, the launch is begun.",
     ),
+    click.option(
+        "--retry-failed",
+        is_flag=True,
+        help="With --resume: try once more what had failed for good, after somebody mended it.",
+    ),
+)
+
+_CARE = (
     click.option(
         "--timeout",
         type=_arguments.timeout,
@@ -128,13 +143,15 @@ _CARE = (
     click.option(
         "--on-failure",
         type=click.Choice(["keep", "delete"]),
+        default="keep",
+        show_default=True,
         help="What becomes of sessions that did not succeed, or were on their way when the launch "
-        "was stopped. [default: keep]",
+        "was stopped. Where they are kept, each retry leaves one more.",
     ),
     click.option(
         "--stream/--no-stream",
-        default=None,
-        help="Make a stream for each workstation, and wait for it. [default: no-stream]",
+        default=False,
+        help="Make a stream for each workstation, and wait for it.  [default: no-stream]",
     ),
     click.option(
         "--stream-urls",
@@ -144,6 +161,14 @@ _CARE = (
     ),
 )
 
+_SAYING_WHAT = ("launch_profile_id", "streaming_image_id", "instance_types", "owner", "tags")
+
+_KEPT = (
+    *("endpoint_url", "studio_id", "region", "profile", "rate", "burst", "every"),
+    *("timeout", "create_rate", "in_flight", "canary", "on_failure", "stream", "urls"),
+)
+"""What the journal keeps, for when the launch is resumed."""
+
 
 def launching(function: Callable[..., int]) -> Callable[..., int]:
     """Give a command the arguments of a launch, and its function a `Wanted` that holds them."""
@@ -151,60 +176,62 @@ def launching(function: Callable[..., int]) -> Callable[..., int]:
     @wraps(function)
     def command(
         *,
-        address: Address,
-        pacing: Pacing,
-        count: int | None,
-        spec: str | None,
         journal: str | None,
         no_journal: bool,
         resume: bool,
-        timeout: float | None,
-        create_rate: float,
-        in_flight: int,
-        canary: int | None,
-        on_failure: str | None,
-        stream: bool | None,
-        urls: str | None,
+        retry_failed: bool,
+        count: int | None,
+        spec: str | None,
         output: str,
         verbose: bool,
         no_live: bool,
-        **template: Any,
+        **values: Any,
     ) -> int:
+        if retry_failed and not resume:
+            raise click.UsageError("--retry-failed goes with --resume")
         file = _journal_file(journal, none=no_journal, resume=resume)
-        begun = file is not None and resume and file.exists()
+        begun = file is not None and resume and journal_exists(file)
+        template = {name: values[name] for name in _SAYING_WHAT}
         specs = _specs(count, spec, template, begun=begun)
-        given = {
-            **asdict(address),
-            "on_failure": on_failure,
-            "stream": stream,
-        }
-        options = _merged(given, file if begun else None)
-        place = Address(*(options[name] for name in asdict(address)))
-        check_address(KIND, place)
-        if urls is not None and not options["stream"]:
-            raise click.UsageError(
-                "--stream-urls needs --stream: there are no URLs without streams"
-            )
-        wanted = Wanted(
-            specs=specs,
-            address=place,
-            pacing=pacing,
-            create_rate=create_rate,
-            policy=LaunchPolicy(
-                timeout=timeout,
-                canary=canary,
-                in_flight=in_flight,
-                on_failure=options["on_failure"] or "keep",
-                stream=bool(options["stream"]),
-            ),
-            journal=file,
-            resume=resume,
-            urls=None if urls is None else Path(urls),
-            options=options,
+        given = set(filter(_is_given, _KEPT))
+        asked = {name: values[name] for name in _KEPT}
+        options = _merged(asked, given, file) if begun and file is not None else asked
+        wanted = _wanted(
+            options, specs=specs, journal=file, resume=resume, retry_failed=retry_failed
         )
         return function(wanted, output=output, verbose=verbose, no_live=no_live)
 
-    return decorated(reaching(command), *_TEMPLATE, *_CARE)
+    groups = (*_TEMPLATE, *_NUMBER, *_RECORD, *_CARE, *PACING, *ADDRESS, output)
+    return decorated(command, *groups)
+
+
+def _wanted(options: Mapping[str, Any], **others: Any) -> Wanted:
+    address = Address(
+        *(options[name] for name in ("endpoint_url", "studio_id", "region", "profile"))
+    )
+    check_address(KIND, address)
+    if options["urls"] is not None and not options["stream"]:
+        raise click.UsageError("--stream-urls needs --stream: without streams there are no URLs")
+    return Wanted(
+        address=address,
+        pacing=Pacing(options["rate"], options["burst"], options["every"]),
+        create_rate=options["create_rate"],
+        policy=LaunchPolicy(
+            timeout=options["timeout"],
+            canary=options["canary"],
+            in_flight=options["in_flight"],
+            on_failure=options["on_failure"],
+            stream=options["stream"],
+        ),
+        urls=None if options["urls"] is None else Path(options["urls"]),
+        options=options,
+        **others,
+    )
+
+
+def _is_given(name: str) -> bool:
+    source = click.get_current_context().get_parameter_source(name)
+    return source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
 def _journal_file(journal: str | None, *, none: bool, resume: bool) -> Path | None:
@@ -225,17 +252,28 @@ def _specs(
 ) -> tuple[Spec, ...] | None:
     if count is not None and file is not None:
         raise click.UsageError("--count and --spec cannot both be meant")
+    defaults = {name: value for name, value in template.items() if value}
     if count is None and file is None:
-        if begun:
-            return None
-        raise click.UsageError("say what to launch: --count N of one kind, or --spec FILE")
-    values = dict(template) | {"tags": _tags(template["tags"])}
-    defaults = {name: value for name, value in values.items() if value}
+        if not begun:
+            raise click.UsageError("say what to launch: --count N of one kind, or --spec FILE")
+        if defaults:
+            raise click.UsageError(
+                f"{_option(next(iter(defaults)))} says what to launch, and what this launch is of "
+                "stands in its journal: leave it out, or begin another launch"
+            )
+        return None
+    if "tags" in defaults:
+        defaults["tags"] = _tags(defaults["tags"])
     if file is not None:
         return read_specs(_arguments.read_lines(file), defaults=defaults)
     if "launch_profile_id" not in defaults:
         raise click.UsageError("--count needs --launch-profile-id ID, to make them from")
     return count_specs(count or 0, defaults)
+
+
+def _option(name: str) -> str:
+    known = {"instance_types": "--instance-type", "tags": "--tag"}
+    return known.get(name, f"--{name.replace('_', '-')}")
 
 
 def _tags(given: tuple[str, ...]) -> dict[str, str]:
@@ -248,20 +286,21 @@ def _tags(given: tuple[str, ...]) -> dict[str, str]:
     return tags
 
 
-def _merged(given: Mapping[str, Any], journal: Path | None) -> dict[str, Any]:
+def _merged(asked: Mapping[str, Any], given: set[str], journal: Path) -> dict[str, Any]:
     """Return the options that count: those given, else those the launch was begun with.
 
     Raises:
         click.UsageError: The launch is another studio's.
         JournalError: The journal cannot be read.
     """
-    before: Mapping[str, Any] = {}
-    if journal is not None:
-        before = read_journal(journal)[0].options
-    studio, asked = before.get("studio_id"), given["studio_id"]
-    if studio and asked and studio != asked:
-        raise click.UsageError(f"{journal} is a launch in studio {studio}, and not in {asked}")
-    return {name: before.get(name) if value is None else value for name, value in given.items()}
+    before = read_journal(journal)[0].options
+    studio = before.get("studio_id")
+    if studio and "studio_id" in given and asked["studio_id"] != studio:
+        elsewhere = asked["studio_id"]
+        raise click.UsageError(f"{journal} is a launch in studio {studio}, and not in {elsewhere}")
+    return {
+        name: value if name in given else before.get(name, value) for name, value in asked.items()
+    }
 
 
 def resume_line(journal: Path) -> str:

@@ -10,7 +10,7 @@ from greenroom._launch._figures import figures
 from greenroom._launch._journal import read_journal
 from greenroom.cli import _status
 from greenroom.cli._help import AsWritten
-from greenroom.cli._launch_report import as_text
+from greenroom.cli.report._text import as_text
 
 
 @click.command("report", cls=AsWritten)
@@ -33,7 +33,7 @@ def report_command(journal: str, html: str | None) -> int:
     if html is None:
         click.echo(as_text(found, journal))
         return _status.OK
-    from greenroom.cli._launch_page import as_html
+    from greenroom.cli.report._page import as_html
 
     target = Path(html)
     if target.exists() and target.samefile(journal):

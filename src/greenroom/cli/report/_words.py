@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from greenroom._launch._figures import Course
 from greenroom._states import Verdict
-from greenroom.cli._report import printable, span, timestamp
+from greenroom.cli._printing import printable, span, timestamp
 from greenroom.cli._status import ENDINGS, WORDS
 
 if TYPE_CHECKING:

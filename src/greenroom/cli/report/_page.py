@@ -18,9 +18,9 @@ from markupsafe import Markup
 
 from greenroom._launch._timeline import CREATING, GONE, WAITING
 from greenroom._states import Verdict
-from greenroom.cli import _launch_charts as charts
-from greenroom.cli import _launch_words as words
-from greenroom.cli._report import printable, span, timestamp
+from greenroom.cli._printing import printable, span, timestamp
+from greenroom.cli.report import _charts as charts
+from greenroom.cli.report import _words as words
 
 if TYPE_CHECKING:
     from greenroom._launch._figures import Figures, Workstation
@@ -99,7 +99,7 @@ def _template() -> jinja2.Template:
 
 
 def _data(name: str) -> str:
-    return files("greenroom.cli").joinpath("data", name).read_text("utf-8")
+    return files("greenroom.cli.report").joinpath("data", name).read_text("utf-8")
 
 
 def _digest(text: str) -> str:

@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING
 import anyio
 import click
 
-from greenroom.cli import _acting, _arguments, _launching, _options, _status
+from greenroom.cli import _arguments, _options, _status
 from greenroom.cli._help import AsWritten
-from greenroom.cli._launch_options import KIND, launching
-from greenroom.cli._launch_screen import LaunchNotices, LaunchScreen
-from greenroom.cli._launch_told import JsonLaunch, TextLaunch
-from greenroom.cli._report import JsonReport, TextReport
+from greenroom.cli._printing import JsonReport, TextReport
 from greenroom.cli._screen import Notices, Screen
+from greenroom.cli.launch import _acting, _run
+from greenroom.cli.launch._options import KIND, launching
+from greenroom.cli.launch._screen import LaunchNotices, LaunchScreen
+from greenroom.cli.launch._told import JsonLaunch, TextLaunch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from greenroom._launch._acting import ActionName
-    from greenroom.cli._launch_options import Wanted
     from greenroom.cli._options import Asked
+    from greenroom.cli.launch._options import Wanted
 
 verbose_option = click.option(
     "-v", "--verbose", is_flag=True, help="Tell every change, on standard error."
@@ -50,13 +51,13 @@ def launch_command(wanted: Wanted, output: str, verbose: bool, no_live: bool) ->
     live = not (as_json or verbose or no_live) and _options.on_a_terminal()
     screen: LaunchScreen = LaunchNotices(lines=not as_json)
     if live:
-        from greenroom.cli._launch_view import LaunchView
+        from greenroom.cli.launch._view import LaunchView
 
         what = "the rest" if wanted.specs is None else f"{len(wanted.specs)} workstations"
         title = f"launching {what} in {wanted.address.studio_id}"
         screen = LaunchView(title, wanted.policy.timeout)
     told = JsonLaunch() if as_json else TextLaunch(verbose=verbose)
-    return anyio.run(_launching.launch, wanted, told, screen)
+    return anyio.run(_run.launch, wanted, told, screen)
 
 
 def _acting_command(action: ActionName, help_text: str) -> click.Command:

@@ -11,6 +11,7 @@ import os
 import shlex
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -25,10 +26,11 @@ from greenroom._poller import Poller
 from greenroom._states import Verdict
 from greenroom.cli._interrupt import interruptible
 from greenroom.cli._kinds import connect_studio
-from greenroom.cli._launch_options import resume_line
 from greenroom.cli._pace import Pace
-from greenroom.cli._report import Summary, printable, timestamp
+from greenroom.cli._printing import Summary, printable, timestamp
 from greenroom.cli._status import Tally
+from greenroom.cli.launch._options import resume_line
+from greenroom.cli.launch._screen import Glance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,15 +38,20 @@ if TYPE_CHECKING:
 
     from greenroom._launch._events import LaunchEvent, StreamReady
     from greenroom._launch._report import LaunchReport
-    from greenroom.cli._launch_options import Wanted
-    from greenroom.cli._launch_screen import LaunchScreen
-    from greenroom.cli._launch_told import LaunchTold
+    from greenroom.cli.launch._options import Wanted
+    from greenroom.cli.launch._screen import LaunchScreen
+    from greenroom.cli.launch._told import LaunchTold
 
 TICK = 0.25
 """Seconds from one look at the figures to the next."""
 
 
 _UNFINISHED = REOPENED | {Verdict.PENDING}
+
+STOPPING = (
+    "stopping: nothing more is created, what is under way is seen through; "
+    "Ctrl-C again leaves at once"
+)
 
 LEFT = "the launch was left before this was decided"
 
@@ -78,48 +85,67 @@ class LaunchRun:
         self._began = anyio.current_time()
         self._pace = Pace(self._began, speed=speed)
         self._outcomes: set[str] = set()
+        self._to_settle = 0
+        self._broken: OSError | None = None
 
-    async def run(self, stopping: Callable[[], None]) -> LaunchReport:
+    async def run(self) -> LaunchReport:
         """Run the launch to its end, or until the user ends it, and return the account.
 
-        Args:
-            stopping: Called at the first Ctrl-C.
+        Raises:
+            OSError: What was to be told could not be printed. The launch was stopped for that, and
+                what was under way seen through.
         """
-
-        def stop() -> None:
-            self.tally.interrupted = True
-            self._launch.stop()
-            stopping()
-
-        with self._screen, interruptible(stop) as scope:
+        with self._screen, interruptible(self._stop) as scope:
             async with self._launch as launch, anyio.create_task_group() as ticking:
                 ticking.start_soon(self._tick)
                 async for event in launch:
-                    self.tell(event)
+                    self._printing(lambda: self._tell(event))  # noqa: B023  # called at once
                 ticking.cancel_scope.cancel()
         self.tally.interrupted = self.tally.interrupted or scope.cancel_called
         report = self._launch.report()
         for key in report:
-            self._outcome(key)
-        self._told.summary(report, self._summary(report))
+            self._printing(lambda: self._outcome(key))  # noqa: B023  # called at once
+        self._printing(lambda: self._told.summary(report, self._summary(report)))
+        if self._broken is not None:
+            raise self._broken
         return report
 
-    def tell(self, event: LaunchEvent) -> None:
-        """Tell everyone of an event."""
+    def _stop(self) -> None:
+        self.tally.interrupted = True
+        self._launch.stop()
+        self._screen.notice(STOPPING)
+
+    def _printing(self, tell: Callable[[], None]) -> None:
+        """Tell something; where nobody can be told any more, stop the launch as Ctrl-C does."""
+        if self._broken is None:
+            try:
+                tell()
+            except OSError as error:
+                self._broken = error
+                self._launch.stop()
+
+    def _tell(self, event: LaunchEvent) -> None:
         match event:
             case events.LaunchBegan():
-                for line in self._launch.account.lines.values():
+                lines = self._launch.account.lines.values()
+                self._to_settle = sum(line.open for line in lines)
+                for line in lines:
                     if not line.open:
                         self._outcome(line.spec.key)
             case events.Changed():
                 self._told.change(event)
             case events.Settled():
                 self._pace.settled(anyio.current_time())
+                self._to_settle -= 1
                 self._outcome(event.key)
             case events.CreatesStopped() if event.cause == INTERRUPTED:
                 pass  # the user knows
-            case events.CreatesHeld() | events.CreatesStopped() | events.CreatesReleased():
-                self._screen.notice(event)
+            case events.CreatesStopped():
+                self._screen.notice(f"nothing more is created ({event.cause}): {event.message}")
+            case events.CreatesHeld():
+                self._screen.notice(f"creates are held ({event.cause}): {event.message}")
+            case events.CreatesReleased():
+                self._screen.notice("creates go on", over=True)
 
     def _outcome(self, key: str) -> None:
         if key in self._outcomes:
@@ -139,13 +165,17 @@ class LaunchRun:
     async def _tick(self) -> None:
         while True:
             now = anyio.current_time()
+            cost = self._launch.cost()
             self._screen.tick(
-                self._launch.account,
-                self._launch.cost(),
-                self._poller.statistics(),
-                self._pace,
-                (now - self._began) * self._speed,
-                now,
+                Glance(
+                    account=self._launch.account,
+                    cost=cost,
+                    polled=self._poller.statistics(),
+                    rate=self._pace.call_rate(cost.calls, now),
+                    elapsed=(now - self._began) * self._speed,
+                    left=self._pace.left(self._to_settle, now),
+                    now=now,
+                )
             )
             await anyio.sleep(TICK)
 
@@ -156,23 +186,49 @@ async def launch(wanted: Wanted, told: LaunchTold, screen: LaunchScreen) -> int:
     creates = RateLimiter(wanted.create_rate, burst=max(1, round(wanted.create_rate)))
     async with connect_studio(wanted.address) as studio:
         poller = Poller(studio, limiter=limiter, schedule=wanted.pacing.schedule())
-        async with poller:
+        running = Launch(
+            studio,
+            wanted.specs,
+            poller=poller,
+            creates=creates,
+            policy=wanted.policy,
+            journal=wanted.journal,
+            resume=wanted.resume,
+            retry_failed=wanted.retry_failed,
+            options=wanted.options,
+        )
+        run = LaunchRun(running, poller, told, screen)
+        running.listen(partial(_announce, wanted.journal))
+        try:
             with url_file(wanted.urls, append=wanted.resume) as write_url:
-                running = Launch(
-                    studio,
-                    wanted.specs,
-                    poller=poller,
-                    creates=creates,
-                    policy=wanted.policy,
-                    journal=wanted.journal,
-                    resume=wanted.resume,
-                    options=wanted.options,
-                )
                 running.listen(write_url)
-                run = LaunchRun(running, poller, told, screen)
-                report = await run.run(say_stopping)
-    _say_what_next(wanted.journal, report)
+                async with poller:
+                    await run.run()
+        finally:
+            _say_what_next(wanted.journal, running)
     return run.tally.exit_status
+
+
+def _announce(journal: Path | None, event: LaunchEvent) -> None:
+    """Say where the launch is recorded, before anything is made."""
+    if isinstance(event, events.LaunchBegan) and journal is not None:
+        click.echo(f"greenroom: recorded in {printable(str(journal))}", err=True)
+
+
+def _say_what_next(journal: Path | None, running: Launch) -> None:
+    report = running.report()
+    if running.unrecorded is not None:
+        click.echo(f"greenroom: error: {printable(str(running.unrecorded))}", err=True)
+    if report.began_at is None:  # nothing was begun; why is said elsewhere
+        return
+    unfinished = any(result.verdict in _UNFINISHED for result in report.values())
+    if journal is None:
+        if unfinished:
+            click.echo("greenroom: there is no journal, so it cannot be resumed", err=True)
+        return
+    if unfinished:
+        click.echo(f"greenroom: to resume: {printable(resume_line(journal))}", err=True)
+    click.echo(f"greenroom: the account: greenroom report {shlex.quote(str(journal))}", err=True)
 
 
 @contextmanager
@@ -192,14 +248,22 @@ def url_file(path: Path | None, *, append: bool) -> Iterator[Callable[[LaunchEve
     except OSError as error:
         hint = "; name a new file" if isinstance(error, FileExistsError) else ""
         raise click.UsageError(f"cannot write {path}: {error.strerror}{hint}") from None
-    with os.fdopen(descriptor, "a", encoding="utf-8") as file:
 
-        def write(event: LaunchEvent) -> None:
-            if isinstance(event, events.StreamReady):
-                file.write(_url_line(event))
-                file.flush()
+    def write(event: LaunchEvent) -> None:
+        if isinstance(event, events.StreamReady):
+            try:
+                os.write(descriptor, _url_line(event).encode())
+            except OSError as error:
+                problem = f"the URL of {event.key}'s stream cannot be written: {error.strerror}"
+                click.echo(f"greenroom: error: {printable(problem)}", err=True)
 
+    try:
         yield write
+    finally:
+        empty = os.fstat(descriptor).st_size == 0
+        os.close(descriptor)
+        if empty:
+            path.unlink()
 
 
 def _url_line(ready: StreamReady) -> str:
@@ -212,23 +276,3 @@ def _url_line(ready: StreamReady) -> str:
         "expires_at": None if expires_at is None else timestamp(expires_at),
     }
     return json.dumps(members) + "\n"
-
-
-def say_stopping() -> None:
-    """Tell the user what the first Ctrl-C does."""
-    click.echo(
-        "greenroom: stopping: nothing more is created, what is under way is seen through; "
-        "Ctrl-C again leaves at once",
-        err=True,
-    )
-
-
-def _say_what_next(journal: Path | None, report: LaunchReport) -> None:
-    unfinished = any(result.verdict in _UNFINISHED for result in report.values())
-    if journal is None:
-        if unfinished:
-            click.echo("greenroom: there is no journal, so it cannot be resumed", err=True)
-        return
-    if unfinished:
-        click.echo(f"greenroom: to resume: {printable(resume_line(journal))}", err=True)
-    click.echo(f"greenroom: the account: greenroom report {shlex.quote(str(journal))}", err=True)

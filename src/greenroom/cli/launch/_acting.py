@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from greenroom._launch._acting import ActionName
     from greenroom._launch._studio import Studio
     from greenroom.cli._options import Asked
-    from greenroom.cli._report import Report
+    from greenroom.cli._printing import Report
     from greenroom.cli._screen import Screen
     from greenroom.cli._wait import Run
 

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from greenroom._launch._remedies import REMEDIES
 from greenroom._states import Verdict
-from greenroom.cli._report import (
+from greenroom.cli._printing import (
     JsonReport,
     change_line,
     cost,
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from greenroom._launch._events import Changed
     from greenroom._launch._lines import WorkstationResult
     from greenroom._launch._report import LaunchReport
-    from greenroom.cli._report import Summary
+    from greenroom.cli._printing import Summary
 
 SHOWN = 20
 """Workstations of one cause that are named, as text."""
@@ -87,8 +86,7 @@ class TextLaunch:
     def summary(self, report: LaunchReport, summary: Summary) -> None:
         """Print each cause with its advice and its workstations, the counts, and what it cost."""
         for cause, results in report.by_cause.items():
-            row = REMEDIES.get(cause)
-            click.echo(f"{len(results)} x {cause}" + (f": {row.advice}" if row else ""))
+            click.echo(printable(f"{len(results)} x {cause}: {report.advice(cause)}"))
             _print_some(results)
         made = sum(each.id is not None for result in report.values() for each in result.attempts)
         counts = ", ".join(
@@ -104,7 +102,8 @@ _WORDS = {**WORDS, Verdict.SUCCESS: "ready"}
 
 def _print_some(results: Sequence[WorkstationResult]) -> None:
     for result in results[:SHOWN]:
-        where = f"{result.id} is {result.state or 'not seen yet'}" if result.id else "no session"
+        state = result.state or ("gone" if result.verdict is Verdict.MISSING else "not seen yet")
+        where = f"{result.id} is {state}" if result.id else "no session"
         said = f"  {result.key}: {result.verdict.value}, {where}"
         click.echo(printable(f"{said}: {result.message}" if result.message else said))
     if len(results) > SHOWN:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from greenroom.cli import _launch_words as words
-from greenroom.cli._report import printable, timestamp
+from greenroom.cli._printing import printable, timestamp
+from greenroom.cli.report import _words as words
 
 if TYPE_CHECKING:
     from greenroom._launch._figures import Figures

@@ -1,0 +1,1 @@
+"""`greenroom launch`, `start`, `stop` and `delete`: what makes and ends sessions."""
