@@ -42,9 +42,10 @@ def interruptible(*gently: Callable[[], None]) -> Iterator[anyio.CancelScope]:
         steps = deque((*gently, scope.cancel))
 
         def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the protocol
-            loop.call_soon_threadsafe(steps.popleft())
+            step = steps.popleft()
             if not steps:
                 restore()
+            loop.call_soon_threadsafe(step)
 
         for number in _SIGNALS:
             signal.signal(number, interrupt)

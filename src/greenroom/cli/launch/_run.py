@@ -114,6 +114,7 @@ class LaunchRun:
         self.tally.interrupted = True
         self._launch.stop()
         self._screen.notice(STOPPING)
+        self._show()
 
     def _printing(self, tell: Callable[[], None]) -> None:
         """Tell something; where nobody can be told any more, stop the launch as Ctrl-C does."""
@@ -164,20 +165,23 @@ class LaunchRun:
 
     async def _tick(self) -> None:
         while True:
-            now = anyio.current_time()
-            cost = self._launch.cost()
-            self._screen.tick(
-                Glance(
-                    account=self._launch.account,
-                    cost=cost,
-                    polled=self._poller.statistics(),
-                    rate=self._pace.call_rate(cost.calls, now),
-                    elapsed=(now - self._began) * self._speed,
-                    left=self._pace.left(self._to_settle, now),
-                    now=now,
-                )
-            )
+            self._show()
             await anyio.sleep(TICK)
+
+    def _show(self) -> None:
+        now = anyio.current_time()
+        cost = self._launch.cost()
+        self._screen.tick(
+            Glance(
+                account=self._launch.account,
+                cost=cost,
+                polled=self._poller.statistics(),
+                rate=self._pace.call_rate(cost.calls, now),
+                elapsed=(now - self._began) * self._speed,
+                left=self._pace.left(self._to_settle, now),
+                now=now,
+            )
+        )
 
 
 async def launch(wanted: Wanted, told: LaunchTold, screen: LaunchScreen) -> int:
