@@ -4,6 +4,7 @@ import pytest
 
 MODULES = [
     "greenroom",
+    "greenroom.events",
     "greenroom.testing",
     "greenroom.simulator",
     "greenroom.sources.nimble",

@@ -98,6 +98,7 @@ class Poller:
 
     Attributes:
         limiter: The budget, to be shared with whatever else draws on the quota.
+        settle, not_found_grace: The patience it was given, in seconds.
 
     Raises:
         ConfigurationError: A duration is negative, NaN or infinite, or the source's `max_batch` is
@@ -118,14 +119,13 @@ class Poller:
     ) -> None:
         batch = _arguments.count("max_batch", source.max_batch)
         self.limiter: Limiter = RateLimiter(max_rate=10, burst=20) if limiter is None else limiter
+        self.settle = _arguments.seconds("settle", settle)
+        self.not_found_grace = _arguments.seconds("not_found_grace", not_found_grace)
         self._engine = Engine(
             source,
             self.limiter,
             _default_schedule(batch) if schedule is None else schedule,
-            Patience(
-                _arguments.seconds("settle", settle),
-                _arguments.seconds("not_found_grace", not_found_grace),
-            ),
+            Patience(self.settle, self.not_found_grace),
             _arguments.seconds("call_timeout", call_timeout, zero=False),
             strict=strict,
         )

@@ -493,19 +493,6 @@ def test_leftovers_of_a_killed_process_are_cleared_away(path):
     assert files(path) == ["run.db"]
 
 
-def test_a_read_only_place_can_be_read(begun):
-    if os.geteuid() == 0:
-        pytest.skip("nothing is read-only for root")
-    begun.chmod(0o400)
-    begun.parent.chmod(0o500)
-    try:
-        assert greenroom.read_report(begun)["a"].verdict is Verdict.SUCCESS
-        with pytest.raises(JournalError, match="cannot be written"):
-            Journal.resume(begun)
-    finally:
-        begun.parent.chmod(0o700)
-
-
 def test_a_copy_of_a_journal_in_use_is_a_journal(path, tmp_path):
     journal = Journal.create(path, HEADER, SPECS)
     journal.append([intended(), made()])

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import assert_type
 
 import greenroom
+from greenroom import events
 from greenroom.sources import nimble
 from greenroom.testing import ScriptedSource
 
@@ -50,3 +51,30 @@ async def main() -> None:
             assert_type(poller.statistics(), greenroom.PollerStatistics)
     async with greenroom.Poller(scripted, strict=True):
         pass
+
+
+async def launches(studio: greenroom.Studio) -> None:
+    specs: list[greenroom.Spec | dict[str, object]] = [{"key": "a", "launch_profile_id": "lp"}]
+    policy = greenroom.LaunchPolicy(
+        canary=5,
+        on_failure="delete",
+        remedies={"INTERNAL_ERROR": greenroom.Remedy(greenroom.Action.NEVER, "Ask someone.")},
+    )
+    report = await greenroom.launch(studio, specs, policy=policy, journal="run.db")
+    assert_type(report, greenroom.LaunchReport)
+    assert_type(report["a"], greenroom.WorkstationResult)
+    assert_type(report["a"].stream, greenroom.StreamAccess | None)
+    async with greenroom.Launch(studio, journal="run.db", resume=True) as launch:
+        async for event in launch:
+            assert_type(event, events.LaunchEvent)
+            if isinstance(event, events.Settled):
+                assert_type(event.verdict, greenroom.Verdict)
+        launch.stop()
+        assert_type(launch.cost(), greenroom.Cost)
+    results = await greenroom.act(studio, "stop", ["s-1"], timeout=60)
+    assert_type(results, greenroom.WaitResults)
+
+
+async def a_studio() -> None:
+    async with nimble.connect(studio_id="s", endpoint_url="http://127.0.0.1:1") as sessions:
+        await launches(sessions)

@@ -7,7 +7,7 @@ already, or on its way; or it is on its way elsewhere, and the action fits as so
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -37,6 +37,10 @@ GOALS: Mapping[str, str] = MappingProxyType(
     {"start": "READY", "stop": "STOPPED", "delete": "DELETED"}
 )
 """The state that each action is to lead to."""
+
+
+_ENDED = (Verdict.SUCCESS, Verdict.MISSING)
+_UNDECIDED = (Verdict.TIMEOUT, Verdict.ERROR, Verdict.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,28 +77,52 @@ class Hands:
             client_token=secrets.token_hex(16),
         )
         since, tries = anyio.current_time(), 0
+        absent_since: float | None = None
         while True:
             try:
                 await self.asker.ask(call, self.sign)
+                return await self._done(session_id, goal, fits)
             except NotFound:
                 if goal != table.gone:
                     missing = f"{session_id} does not exist"
                     return _result(session_id, Verdict.MISSING, missing, since)
+                absent_since = absent_since or anyio.current_time()
+                result = await self._wait(session_id, {goal})
+                absent_for = anyio.current_time() - absent_since
+                known = result.state is not None or absent_for >= self.poller.not_found_grace
+                if result.verdict in _UNDECIDED or (known and result.verdict in _ENDED):
+                    return result
             except Conflict:
                 result = await self._wait(session_id, arrived)
-                worth_another = result.verdict in (Verdict.SUCCESS, Verdict.MISSING)
-                if result.state != goal and worth_another:
-                    tries += 1
-                    with anyio.move_on_after(self.deadline.left()):
-                        await anyio.sleep(RETRY.delay(tries))
-                    continue
-                if result.state != goal or result.verdict is Verdict.SUCCESS:
+                if result.state == goal and result.verdict is Verdict.UNREACHABLE:
+                    return await self._wait(session_id, {goal})
+                if result.state == goal or result.verdict not in _ENDED:
                     return result
             except Stopped:
-                pass
+                return await self._wait(session_id, {goal})
             except SourceError as error:
                 return _result(session_id, Verdict.ERROR, str(error), since, error)
-            return await self._wait(session_id, {goal})
+            tries += 1
+            with anyio.move_on_after(self.deadline.left()):
+                await anyio.sleep(RETRY.delay(tries))
+
+    async def _done(self, session_id: str, goal: str, fits: Collection[str]) -> WaitResult:
+        """Wait until an action that was accepted is done.
+
+        For a while reads may still tell of the time before it, when it looks as if nothing led to
+        the goal.
+        """
+        accepted_at, looks = anyio.current_time(), 0
+        while True:
+            result = await self._wait(session_id, {goal})
+            doubtful = result.verdict is Verdict.UNREACHABLE or (
+                result.verdict is Verdict.FAILURE and result.state in fits
+            )
+            if not doubtful or anyio.current_time() - accepted_at >= self.poller.settle:
+                return result
+            looks += 1
+            with anyio.move_on_after(self.deadline.left()):
+                await anyio.sleep(RETRY.delay(looks))
 
     async def _wait(self, session_id: str, until: Iterable[str]) -> WaitResult:
         results = await self.poller.wait_all(

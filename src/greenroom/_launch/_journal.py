@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -85,6 +86,7 @@ class Journal:
         self.account = account
         self._db = db
         self._lock = lock
+        self._inode = path.stat().st_ino
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], header: Header, specs: Sequence[Spec]) -> Self:
@@ -94,7 +96,7 @@ class Journal:
             JournalError: There is such a file already, it cannot be written, or another process
                 has the journal.
         """
-        file = Path(path).resolve()
+        file = _resolved(path)
         lock = _Lock(file)
         try:
             if journal_exists(file):
@@ -119,7 +121,7 @@ class Journal:
             JournalError: There is none, it is damaged or of another version, or another process
                 has it.
         """
-        file = Path(path).resolve()
+        file = _resolved(path)
         if not journal_exists(file):
             raise JournalError(f"{file} does not exist: there is nothing to resume", str(file))
         lock = _Lock(file)
@@ -146,6 +148,8 @@ class Journal:
             JournalError: They cannot be written.
         """
         with _explained(self.path, "cannot be written"):
+            if not self._is_in_place():
+                raise JournalError(f"the journal {self.path} is not there any more", str(self.path))
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 self._db.executemany(
@@ -156,6 +160,12 @@ class Journal:
             except BaseException:
                 self._db.rollback()
                 raise
+
+    def _is_in_place(self) -> bool:
+        try:
+            return self.path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
 
     def close(self) -> None:
         """Let go of the journal. What was appended stays, in one file by itself."""
@@ -174,7 +184,7 @@ def read_journal(path: str | os.PathLike[str]) -> tuple[Header, Account]:
     Raises:
         JournalError: There is none, or it is damaged or of another version.
     """
-    file = Path(path).resolve()
+    file = _resolved(path)
     if not journal_exists(file):
         raise JournalError(f"{file} does not exist", str(file))
     with _explained(file, "cannot be read"), closing(_connect(file, "ro")) as db:
@@ -318,6 +328,13 @@ def _connect(file: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
 
 
+def _resolved(path: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(path).resolve()
+    except (OSError, RuntimeError) as error:  # links that lead in a circle
+        raise JournalError(f"{path} cannot be found: {error}", str(path)) from error
+
+
 def journal_exists(file: Path) -> bool:
     """Return whether there is a journal of that name; an empty file is none.
 
@@ -325,7 +342,10 @@ def journal_exists(file: Path) -> bool:
         JournalError: It cannot be found out.
     """
     try:
-        return file.stat().st_size > 0
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise JournalError(f"{file} is not a file: name one for the journal", str(file))
+        return status.st_size > 0
     except FileNotFoundError:
         return False
     except OSError as error:

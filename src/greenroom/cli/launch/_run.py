@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import stat
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -248,7 +249,8 @@ def url_file(path: Path | None, *, append: bool) -> Iterator[Callable[[LaunchEve
     flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if append else os.O_EXCL)
     try:
         descriptor = os.open(path, flags, 0o600)
-        os.fchmod(descriptor, 0o600)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.fchmod(descriptor, 0o600)
     except OSError as error:
         hint = "; name a new file" if isinstance(error, FileExistsError) else ""
         raise click.UsageError(f"cannot write {path}: {error.strerror}{hint}") from None
@@ -264,9 +266,9 @@ def url_file(path: Path | None, *, append: bool) -> Iterator[Callable[[LaunchEve
     try:
         yield write
     finally:
-        empty = os.fstat(descriptor).st_size == 0
+        status = os.fstat(descriptor)
         os.close(descriptor)
-        if empty:
+        if stat.S_ISREG(status.st_mode) and status.st_size == 0:
             path.unlink()
 
 
