@@ -462,3 +462,19 @@ def test_a_launch_taken_up_tells_what_is_new_and_knows_what_was(
         assert len(launch.report().succeeded) == 20
 
     run(main)
+
+
+def test_taking_up_what_is_over_leaves_the_account_as_it_is(run, studio, wanted, tmp_path, disk):
+    path = tmp_path / "run.db"
+
+    async def main():
+        service = studio()
+        before = await finished(service, path, wanted(3))
+        await anyio.sleep(10_000)
+        counts = dict(service.counts)
+        after = await finished(service, path, None, resume=True)
+        assert dict(after) == dict(before)
+        assert (after.elapsed, after.ended_at) == (before.elapsed, before.ended_at)
+        assert service.counts == counts
+
+    run(main)

@@ -39,6 +39,7 @@ class Asker:
     Attributes:
         calls: Calls made.
         throttled: Those of them that the service throttled.
+        trouble: Why the latest call was not answered; None if it was.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Asker:
         call_timeout: float = 30.0,
     ) -> None:
         self.calls = self.throttled = 0
+        self.trouble: str | None = None
         self._log = _log.logger()
         self._limiter = limiter
         self._remedies = remedies
@@ -84,6 +86,8 @@ class Asker:
             outcome = await self._called(call)
         finally:
             self._room.release()
+        lost = isinstance(outcome, SourceError) and repeats(outcome, self._remedies)
+        self.trouble = str(outcome) if lost and not isinstance(outcome, Throttled) else None
         if isinstance(outcome, SourceError):
             self.throttled += isinstance(outcome, Throttled)
             if isinstance(outcome, Throttled) or outcome.retry_after:

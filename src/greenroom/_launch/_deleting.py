@@ -9,11 +9,25 @@ import anyio
 from greenroom._launch import _events as events
 from greenroom._launch._acting import Hands
 from greenroom._launch._clock import Deadline
+from greenroom._launch._lines import Deletion
 from greenroom._launch._signs import StopSign
 from greenroom._states import Verdict
 
 if TYPE_CHECKING:
+    from greenroom._launch._lines import Attempt, Line
+    from greenroom._launch._policy import LaunchPolicy
     from greenroom._launch._site import Site
+
+
+def to_delete(line: Line, policy: LaunchPolicy) -> list[Attempt]:
+    """Return the attempts of a line whose sessions are still to be deleted when it is taken up."""
+    failed = [each for each in line.attempts if each.failure is not None and each.id is not None]
+    unwanted = failed if policy.on_failure == "delete" else []
+    return [
+        each
+        for each in line.attempts
+        if each.deletion is Deletion.ASKED or (each in unwanted and each.deletion is None)
+    ]
 
 
 def intend_to_delete(site: Site, key: str, session_id: str) -> None:

@@ -28,12 +28,12 @@ from greenroom._launch import _site
 from greenroom._launch._account import Account
 from greenroom._launch._asking import Asker
 from greenroom._launch._clock import Bell, Clock, Deadline
-from greenroom._launch._deleting import finish_deleting, intend_to_delete
+from greenroom._launch._deleting import finish_deleting, intend_to_delete, to_delete
 from greenroom._launch._events import LaunchEvent
 from greenroom._launch._gate import Gate
 from greenroom._launch._groups import ungrouped
 from greenroom._launch._journal import Header, Journal, journal_exists
-from greenroom._launch._lines import Deletion, Phase
+from greenroom._launch._lines import Phase
 from greenroom._launch._policy import LaunchPolicy
 from greenroom._launch._recorder import Recorder
 from greenroom._launch._report import LaunchReport
@@ -121,7 +121,9 @@ class Launch(AsyncIterable[LaunchEvent]):
         self._studio = studio
         self._poller = poller
         self._creates = RateLimiter(CREATES_PER_SECOND, burst=5) if creates is None else creates
-        self._policy = policy or LaunchPolicy()
+        self._policy = LaunchPolicy() if policy is None else policy
+        if not isinstance(self._policy, LaunchPolicy):
+            raise ConfigurationError(f"policy={policy!r} must be a LaunchPolicy(...)")
         self._path = None if journal is None else Path(journal)
         self._began = partial(events.LaunchBegan, resumed=resume, retry_failed=retry_failed)
         self._resume = resume
@@ -203,6 +205,11 @@ class Launch(AsyncIterable[LaunchEvent]):
         """Return what it has cost since it was taken up. Only where an event loop runs."""
         return Cost(0, 0, 0) if self._site is None else self._site.cost()
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the latest call that creates, streams or deletes was not answered, if it was not."""
+        return None if self._site is None else self._site.asker.trouble
+
     async def finished(self) -> LaunchReport:
         """Wait until every workstation has its line, and return the account.
 
@@ -244,6 +251,8 @@ class Launch(AsyncIterable[LaunchEvent]):
                     if poller is None:
                         poller = await stack.enter_async_context(Poller(self._studio))
                     poller.check_open()
+                    if self._is_over():
+                        return
                     streams = await stack.enter_async_context(
                         Poller(self._studio.streams, limiter=poller.limiter)
                     )
@@ -261,6 +270,14 @@ class Launch(AsyncIterable[LaunchEvent]):
             self._finished.set()
             for iteration in tuple(self._iterations):
                 iteration.news.ring()
+
+    def _is_over(self) -> bool:
+        """Return whether there is nothing left to do, as when a finished launch is resumed."""
+        lines = self.account.lines.values()
+        return not (
+            self._began.keywords["retry_failed"]
+            or any(line.open or to_delete(line, self._policy) for line in lines)
+        )
 
     async def _carry_out(self, recorder: Recorder, poller: Poller, streams: Poller) -> None:
         async with anyio.create_task_group() as background:
@@ -394,21 +411,12 @@ async def _begin(site: Site) -> None:
 
 
 def _finish_deletions(site: Site) -> None:
-    """See through what was to be deleted when the launch was last taken up."""
+    """See through what was to be deleted when the launch was last taken up, or is to be now."""
     for key, line in site.account.lines.items():
-        for attempt in line.attempts:
-            if attempt.id is None:
-                continue
-            if attempt.deletion is Deletion.ASKED:
-                site.tasks.start_soon(finish_deleting, site, key, attempt.id)
-            elif (
-                site.policy.on_failure == "delete"
-                and attempt.failure is not None
-                and attempt.deletion is None
-                and attempt.state != site.studio.table.gone
-            ):
-                intend_to_delete(site, key, attempt.id)
-                site.tasks.start_soon(finish_deleting, site, key, attempt.id)
+        for attempt in to_delete(line, site.policy):
+            if attempt.deletion is None:
+                intend_to_delete(site, key, attempt.id or "")
+            site.tasks.start_soon(finish_deleting, site, key, attempt.id or "")
 
 
 def _interrupt(site: Site) -> None:

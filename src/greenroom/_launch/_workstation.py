@@ -284,7 +284,9 @@ class Workstation:
             why = last.deferral
             return Ending(verdict, None, why.cause, why.message, why.cause)
         if last.answered_at is None:
-            message = "whether it was created is not known; a resumed launch finds out"
+            trouble = self._site.asker.trouble
+            heard = f" ({trouble})" if trouble else ""
+            message = f"whether it was created is not known{heard}; a resumed launch finds out"
             return Ending(verdict, message=message, cause=stopped.cause)
         cause = last.cause or stopped.cause
         reason = last.cause or last.reason

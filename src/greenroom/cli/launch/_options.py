@@ -255,7 +255,10 @@ def _specs(
     defaults = {name: value for name, value in template.items() if value}
     if count is None and file is None:
         if not begun:
-            raise click.UsageError("say what to launch: --count N of one kind, or --spec FILE")
+            raise click.UsageError(
+                "there is no journal to resume; say what to launch: --count N of one kind, or "
+                "--spec FILE"
+            )
         if defaults:
             raise click.UsageError(
                 f"{_option(next(iter(defaults)))} says what to launch, and what this launch is of "

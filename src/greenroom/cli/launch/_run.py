@@ -88,6 +88,7 @@ class LaunchRun:
         self._outcomes: set[str] = set()
         self._to_settle = 0
         self._broken: OSError | None = None
+        self._in_trouble = False
 
     async def run(self) -> LaunchReport:
         """Run the launch to its end, or until the user ends it, and return the account.
@@ -171,6 +172,12 @@ class LaunchRun:
 
     def _show(self) -> None:
         now = anyio.current_time()
+        trouble = self._launch.trouble
+        if trouble is not None and not self._in_trouble:
+            self._screen.notice(f"no answer, trying on: {trouble}")
+        elif trouble is None and self._in_trouble:
+            self._screen.notice("the service answers again", over=True)
+        self._in_trouble = trouble is not None
         cost = self._launch.cost()
         self._screen.tick(
             Glance(
