@@ -1,10 +1,23 @@
+import random
+
 import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import greenroom
-from greenroom._limiter import CUT, RECOVERY, SKEW, TokenBucket
+from greenroom import testing
+from greenroom._limiter import (
+    CUT,
+    GROWTH,
+    GROWTH_PART,
+    RECOVERY,
+    SKEW,
+    SUSTAINED,
+    AdaptiveBucket,
+    AdaptiveRateLimiter,
+    TokenBucket,
+)
 
 
 def grants(bucket, asks):
@@ -152,3 +165,321 @@ def test_an_impossible_rate_is_refused_with_its_value(rate):
 def test_an_impossible_burst_is_refused_with_its_value(burst):
     with pytest.raises(greenroom.ConfigurationError, match="burst="):
         greenroom.RateLimiter(max_rate=1, burst=burst)
+
+
+@given(
+    rate=st.floats(0.1, 1000),
+    burst=st.integers(1, 50),
+    share=st.floats(0.001, 1),
+    calls=st.integers(1, 120),
+)
+def test_a_share_grants_no_more_than_its_part_of_the_quota(rate, burst, share, calls):
+    async def main():
+        limiter = greenroom.RateLimiter(rate, burst, share)
+        start = anyio.current_time()
+        for _ in range(calls):
+            await limiter.acquire()
+        allowed = rate * share * (anyio.current_time() - start) + max(1, burst * share)
+        assert calls <= allowed + 1e-6
+
+    testing.run(main)
+
+
+def test_half_of_a_quota_is_half_of_its_rate_and_half_of_its_burst(run):
+    async def main():
+        limiter = greenroom.RateLimiter(max_rate=10, burst=20, share=0.5)
+        start = anyio.current_time()
+        for _ in range(10):
+            await limiter.acquire()
+        assert anyio.current_time() == start
+        await limiter.acquire()
+        assert anyio.current_time() - start == pytest.approx(SKEW + 0.2)
+        figures = limiter.statistics()
+        assert (figures.max_rate, figures.rate, figures.burst) == (5.0, 5.0, 10)
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("burst", "share", "used"), [(1, 0.1, 1), (3, 0.5, 1), (100, 0.29, 29), (30, 0.1, 3)]
+)
+def test_a_share_of_a_burst_is_whole_and_at_least_one(run, burst, share, used):
+    async def main():
+        assert greenroom.RateLimiter(10, burst, share).statistics().burst == used
+
+    run(main)
+
+
+def test_a_limiter_shows_its_share_only_if_it_has_one():
+    assert repr(greenroom.RateLimiter(10, 20)) == "RateLimiter(max_rate=10.0, burst=20)"
+    assert (
+        repr(greenroom.RateLimiter(10, 20, 0.5))
+        == "RateLimiter(max_rate=10.0, burst=20, share=0.5)"
+    )
+
+
+@pytest.mark.parametrize("share", [0, -0.5, 1.5, 2, float("nan"), float("inf")])
+def test_a_share_out_of_range_is_refused_with_its_value(share):
+    with pytest.raises(greenroom.ConfigurationError) as caught:
+        greenroom.RateLimiter(max_rate=1, share=share)
+    assert str(caught.value) == f"share={share!r} must be more than 0 and at most 1, as share=0.5"
+
+
+@pytest.mark.parametrize("share", ["0.5", None, True])
+def test_a_share_that_is_no_number_is_refused_with_its_value(share):
+    with pytest.raises(greenroom.ConfigurationError, match=r"share=.* is not a part of the quota"):
+        greenroom.RateLimiter(max_rate=1, share=share)
+
+
+def test_a_share_that_leaves_no_rate_is_refused():
+    with pytest.raises(greenroom.ConfigurationError, match=r"max_rate \* share=0\.0"):
+        greenroom.RateLimiter(max_rate=1e-200, share=1e-200)
+
+
+def adaptive(rate=2.0, burst=1, max_rate=100.0, min_rate=0.1):
+    return AdaptiveBucket(rate, burst, max_rate=max_rate, min_rate=min_rate)
+
+
+def wait_and_take(bucket, now):
+    """Wait for a token as the queue does, take it, and return the time."""
+    while (pause := bucket.ready_in(now)) > 0:
+        since, now = now, now + max(pause, 1e-6)
+        bucket.delayed(since, now)
+    bucket.take(now)
+    return now
+
+
+def keep_busy(bucket, now, until):
+    """Ask again and again, and return when the first call from `until` on is granted."""
+    while now < until:
+        now = wait_and_take(bucket, now)
+    return now
+
+
+BEHAVIOUR = st.lists(
+    st.tuples(
+        st.sampled_from(["call", "call", "call", "idle", "give up", "throttled"]),
+        st.floats(0, 20),
+    ),
+    max_size=150,
+)
+
+
+@given(
+    rate=st.floats(0.1, 50),
+    spread=st.floats(1, 3),
+    burst=st.integers(1, 20),
+    steps=BEHAVIOUR,
+)
+def test_an_adaptive_rate_keeps_its_bounds_and_grants_what_it_adds_up_to(
+    rate, spread, burst, steps
+):
+    least, most = rate / spread, rate * spread
+    bucket = adaptive(rate, burst, most, least)
+    now, area, granted = 0.0, 0.0, []  # area: the integral of the rate up to now
+    for step, seconds in steps:
+        waited_from, rate_before = now, bucket.rate(now)
+        if step == "call":
+            while (pause := bucket.ready_in(now)) > 0:
+                area += max(pause, 1e-6) * bucket.rate(now)
+                since, now = now, now + max(pause, 1e-6)
+                bucket.delayed(since, now)
+            bucket.take(now)
+            granted.append((now, area))
+            growth = bucket.rate(now) - rate_before
+            assert 0 <= growth <= GROWTH * (now - waited_from) + 1e-9
+        elif step == "throttled":
+            bucket.throttled(now, seconds if seconds > 10 else None)
+            assert bucket.rate(now) <= rate_before
+        elif step == "give up":
+            now += min(seconds, bucket.ready_in(now))
+            area += (now - waited_from) * rate_before
+            bucket.delayed(waited_from, now)
+        else:
+            now += seconds
+            area += seconds * rate_before
+            bucket.ready_in(now)
+            assert bucket.rate(now) == rate_before, "nobody waited, so nothing was learned"
+        assert least <= bucket.rate(now) <= most
+    for first, (_, area_before) in enumerate(granted):
+        for number, (_, area_then) in enumerate(granted[first:], start=1):
+            assert number <= area_then - area_before + burst + 1e-6
+
+
+def test_an_adaptive_rate_doubles_in_half_a_minute_of_delay():
+    bucket = adaptive()
+    keep_busy(bucket, 0.0, 20.0)
+    assert bucket.rate(20.0) < 4
+    keep_busy(bucket, 20.0, 30.0)
+    assert bucket.rate(30.0) == pytest.approx(4, rel=0.05)
+
+
+def test_a_growing_rate_fills_the_bucket_no_faster_than_it_was_at_the_time():
+    bucket = adaptive(rate=0.5, burst=3)
+    now = keep_busy(bucket, 0.0, SUSTAINED)
+    for _ in range(10):
+        due = now + 1 / bucket.rate(now)
+        now = wait_and_take(bucket, now)
+        assert now == pytest.approx(due)
+
+
+def test_a_fast_adaptive_rate_grows_by_addition_and_a_slow_one_by_a_part_of_itself():
+    for rate, expected in ((50.0, GROWTH), (1.0, GROWTH_PART)):
+        bucket = adaptive(rate)
+        before = bucket.rate(begin := keep_busy(bucket, 0.0, SUSTAINED))
+        after = bucket.rate(end := keep_busy(bucket, begin, begin + 1))
+        assert (after - before) / (end - begin) == pytest.approx(expected, rel=0.05)
+
+
+def test_an_adaptive_rate_does_not_grow_by_a_few_calls_now_and_then():
+    bucket = adaptive()
+    for minute in range(1000):
+        now = wait_and_take(bucket, minute * 60.0)
+        assert wait_and_take(bucket, now) > now, "the second call has to wait"
+    assert bucket.rate(60_000.0) == 2.0
+
+
+def test_an_adaptive_rate_does_not_grow_while_the_service_wants_a_pause():
+    bucket = adaptive(burst=2)
+    now = keep_busy(bucket, 0.0, 10.0)
+    bucket.throttled(now, 60.0)
+    cut = bucket.rate(now)
+    assert wait_and_take(bucket, now) == pytest.approx(now + 60)
+    assert bucket.rate(now + 60) == pytest.approx(cut)
+
+
+def test_an_adaptive_rate_is_cut_once_in_two_seconds_and_not_below_its_least():
+    bucket = adaptive(rate=10.0, burst=20, min_rate=1.0)
+    bucket.throttled(100.0, None)
+    assert bucket.ready_in(100.0) > 0, "a throttled burst empties the bucket"
+    bucket.throttled(101.9, None)
+    assert bucket.rate(101.9) == pytest.approx(10 * CUT)
+    bucket.throttled(102.0, None)
+    assert bucket.rate(102.0) == pytest.approx(10 * CUT * CUT)
+    for second in range(104, 200, 2):
+        bucket.throttled(float(second), None)
+    assert bucket.rate(200.0) == 1.0
+
+
+def test_a_wait_in_which_the_rate_was_cut_counts_from_the_cut():
+    bucket = adaptive(rate=50.0)
+    now = keep_busy(bucket, 0.0, 5.0)
+    bucket.throttled(now + 0.9, None)
+    cut = bucket.rate(now + 0.9)
+    bucket.delayed(now, now + 1)
+    assert bucket.rate(now + 1) - cut == pytest.approx(0.1 * GROWTH)
+
+
+def test_an_adaptive_rate_starts_anew_after_a_pause():
+    """What it had learned stays, but the first second after standing full teaches nothing."""
+    bucket = adaptive()
+    now = keep_busy(bucket, 0.0, 30.0)
+    learned = bucket.rate(now)
+    now += 3600
+    keep_busy(bucket, now, now + SUSTAINED - 1 / learned)
+    assert bucket.rate(now) == learned
+
+
+def test_one_asker_at_a_time_is_enough_to_grow(run):
+    """A poller asks like this: the head of the queue, and nobody behind it."""
+
+    async def main():
+        limiter = AdaptiveRateLimiter()
+        with anyio.move_on_after(60):
+            while True:
+                await limiter.acquire()
+        assert limiter.statistics().rate > 6
+
+    run(main)
+
+
+def test_a_cancelled_asker_of_an_adaptive_limiter_does_not_block_the_queue(run):
+    async def main():
+        limiter = AdaptiveRateLimiter(initial_rate=1)
+        await limiter.acquire()
+        start = anyio.current_time()
+        with anyio.move_on_after(0.5):
+            await limiter.acquire()
+        await limiter.acquire()
+        assert anyio.current_time() - start == pytest.approx(1 + SKEW, rel=0.01)
+        limiter.refund()
+        assert limiter.statistics().granted == 1
+
+    run(main)
+
+
+def test_an_adaptive_limiter_finds_a_hidden_quota_and_hovers_there(run):
+    """A service with a bucket of 8 calls a second, and 30 tasks that call it all the time."""
+
+    async def main():
+        limiter = AdaptiveRateLimiter()
+        latency = random.Random(8)
+        tokens, updated = 8.0, anyio.current_time()
+        answers = {True: 0, False: 0}
+
+        async def call():
+            nonlocal tokens, updated
+            await limiter.acquire()
+            await anyio.sleep(latency.uniform(0.02, 0.1))
+            now = anyio.current_time()
+            tokens, updated = min(8.0, tokens + 8 * (now - updated)), now
+            granted = tokens >= 1
+            tokens -= granted
+            await anyio.sleep(latency.uniform(0.02, 0.1))
+            answers[granted] += 1
+            if not granted:
+                limiter.slow_down()
+
+        async def work():
+            while True:
+                await call()
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(30):
+                tasks.start_soon(work)
+            await anyio.sleep(120)
+            answers.update({True: 0, False: 0})
+            await anyio.sleep(600)
+            tasks.cancel_scope.cancel()
+        assert answers[True] >= 0.7 * 8 * 600
+        assert answers[False] < 0.05 * sum(answers.values())
+        assert answers[False] > 0, "a quota that is never touched is not found"
+
+    run(main)
+
+
+def test_an_adaptive_limiter_shows_its_figures(run):
+    async def main():
+        limiter = AdaptiveRateLimiter(burst=5)
+        limiter.slow_down(retry_after=3)
+        start = anyio.current_time()
+        await limiter.acquire()
+        assert anyio.current_time() - start == pytest.approx(3)
+        figures = limiter.statistics()
+        assert (figures.max_rate, figures.burst, figures.granted) == (100.0, 5, 1)
+        assert figures.rate == pytest.approx(2 * CUT)
+        assert (figures.throttled, figures.waiting) == (1, 0)
+
+    run(main)
+
+
+def test_an_adaptive_limiter_shows_how_to_make_another():
+    assert repr(AdaptiveRateLimiter(burst=5)) == (
+        "AdaptiveRateLimiter(initial_rate=2.0, burst=5, max_rate=100.0, min_rate=0.1)"
+    )
+
+
+@pytest.mark.parametrize("name", ["initial_rate", "max_rate", "min_rate", "burst"])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), "1", None, True])
+def test_an_impossible_adaptive_limiter_is_refused_with_the_value(name, value):
+    with pytest.raises(greenroom.ConfigurationError, match=f"^{name}="):
+        AdaptiveRateLimiter(**{name: value})
+
+
+@pytest.mark.parametrize("initial_rate", [0.05, 200])
+def test_an_initial_rate_outside_its_bounds_is_refused(initial_rate):
+    with pytest.raises(greenroom.ConfigurationError) as caught:
+        AdaptiveRateLimiter(initial_rate)
+    assert str(caught.value) == (
+        f"initial_rate={initial_rate!r} must be from min_rate=0.1 to max_rate=100.0"
+    )

@@ -15,6 +15,21 @@ is throttled anyway find its way back:
 - A throttled call cuts the rate to 0.7 of itself, at most once in two seconds (one throttled burst
   is one piece of news), empties the bucket, and the rate then climbs back by addition: the AIMD
   rule of congestion control (Chiu and Jain, Computer Networks and ISDN Systems 17, 1989).
+
+A quota that nobody knows has to be felt for, by the same rule: adding on the way up and multiplying
+on the way down brings those who share a quota to equal parts of it. The adaptive rate moves like a
+saw, from 0.7 of the quota to just above it.
+
+- It grows only while this limiter is what delays the calls. A rate that is not used is not tested:
+  had it grown meanwhile, the next busy minute would begin with a flood. TCP has the same rule for
+  its window, for the same reason (RFC 2861, and RFC 7661 in its place). So what counts is the time
+  in which somebody waits for a token: not a pause that the service asked for, and not the first
+  second after the bucket stood full, because a few calls in a row do not test a rate.
+- It does not shrink by itself: an idle client has not learned that there is less, either.
+- A tooth of the saw ends in a throttled call or two, so its length is what keeps them few: about
+  200 calls at 8 a second. Where adding a constant would make the teeth of a slow rate too short, it
+  grows by a part of itself. That is slower, and shares less evenly. A quota of 1 a second or less
+  still throttles more than one call in twenty; `RateLimiter` is better there.
 """
 
 from __future__ import annotations
@@ -26,6 +41,7 @@ from typing import Protocol
 import anyio
 
 from greenroom import _arguments
+from greenroom._errors import ConfigurationError
 
 SKEW = 0.1
 """Seconds by which the first calls may arrive later than those on warm connections."""
@@ -42,6 +58,15 @@ RECOVERY = 20.0
 LEAST = 0.05
 """The part of the maximum rate that no cut goes below."""
 
+GROWTH = 0.1
+"""Calls per second that each second of delay adds to an adaptive rate: 2 more in 20 s."""
+
+GROWTH_PART = 0.025
+"""The part of itself that each second of delay adds to an adaptive rate at most: twice in 28 s."""
+
+SUSTAINED = 1.0
+"""Seconds for which the bucket must not have stood full before a delay counts."""
+
 _ROUNDING = 1e-9
 _SHORTEST = 1e-6  # seconds; what is added to a large clock has to be more than nothing
 
@@ -51,7 +76,8 @@ class LimiterStatistics:
     """A limiter at one moment.
 
     Attributes:
-        max_rate: Calls per second when nothing throttles.
+        max_rate: Most calls per second: what a `RateLimiter` may use of its quota, or the upper
+            bound of an `AdaptiveRateLimiter`.
         rate: Calls per second now.
         burst: Most calls at once.
         granted: Calls granted so far.
@@ -88,19 +114,21 @@ class TokenBucket:
 
     __slots__ = (
         "_blocked_until",
-        "_burst",
         "_cut_at",
         "_full_for",
-        "_max_rate",
-        "_rate_after_cut",
+        "_least",
+        "_rate",
         "_tokens",
         "_updated",
+        "burst",
+        "max_rate",
     )
 
     def __init__(self, max_rate: float, burst: int) -> None:
-        self._max_rate = max_rate
-        self._burst = burst
-        self._rate_after_cut = max_rate
+        self.max_rate = max_rate
+        self._least = LEAST * max_rate
+        self.burst = burst
+        self._rate = max_rate  # after the last cut
         self._tokens = float(burst)
         self._full_for = math.inf  # seconds for which the bucket has stood full
         self._updated = -math.inf
@@ -110,9 +138,9 @@ class TokenBucket:
     def rate(self, now: float) -> float:
         """Return calls per second at `now`: the last cut's rate and what was added since."""
         if self._cut_at == -math.inf:
-            return self._max_rate
-        added = (now - self._cut_at) * self._max_rate / RECOVERY
-        return min(self._max_rate, self._rate_after_cut + added)
+            return self.max_rate
+        added = (now - self._cut_at) * self.max_rate / RECOVERY
+        return min(self.max_rate, self._rate + added)
 
     def ready_in(self, now: float) -> float:
         """Return seconds until the next token, were nobody to take one; 0 if there is one now."""
@@ -130,9 +158,12 @@ class TokenBucket:
         self._full_for = 0.0
         self._tokens -= 1
 
+    def delayed(self, since: float, now: float) -> None:
+        """Learn that somebody waited for a token; nothing to learn where the rate is known."""
+
     def put_back(self) -> None:
         """Return a token that was taken and not used."""
-        self._tokens = min(self._burst, self._tokens + 1)
+        self._tokens = min(self.burst, self._tokens + 1)
 
     def throttled(self, now: float, retry_after: float | None) -> None:
         """Cut the rate, and stay away for `retry_after` seconds where the service asks for it."""
@@ -140,55 +171,70 @@ class TokenBucket:
         if retry_after is not None:
             self._blocked_until = max(self._blocked_until, now + retry_after)
         if now - self._cut_at >= CUT_INTERVAL:
-            self._rate_after_cut = max(LEAST * self._max_rate, CUT * self.rate(now))
+            self._rate = max(self._least, CUT * self.rate(now))
             self._cut_at = now
             self._tokens = min(self._tokens, 0.0)
 
     def _refill(self, now: float) -> None:
         if now <= self._updated:
             return
-        if self._tokens < self._burst:
+        if self._tokens < self.burst:
             mean_rate = (self.rate(self._updated) + self.rate(now)) / 2
             self._tokens += (now - self._updated) * mean_rate
-            self._full_for = max(0.0, self._tokens - self._burst) / mean_rate
-            self._tokens = min(self._tokens, self._burst)
+            self._full_for = max(0.0, self._tokens - self.burst) / mean_rate
+            self._tokens = min(self._tokens, self.burst)
         else:
             self._full_for += now - self._updated
         self._updated = now
 
 
-class RateLimiter:
-    """A budget of calls, shared by every poller, source and create that is given it.
+class AdaptiveBucket(TokenBucket):
+    """A bucket whose rate is found out: it grows by the delays and by nothing else."""
 
-    Shared: one object for all that draw on one quota, within one event loop.
-    Fair: first come, first served.
-    Humble: slows down when the service throttles, honours Retry-After, and recovers by itself.
+    __slots__ = ("_busy_since",)
 
-    Args:
-        max_rate: Calls per second, more than 0.
-        burst: Calls that may be made at once after a pause, at least 1.
+    def __init__(self, rate: float, burst: int, *, max_rate: float, min_rate: float) -> None:
+        super().__init__(max_rate, burst)
+        self._rate = rate
+        self._least = min_rate
+        self._busy_since = -math.inf  # when the bucket last ceased to stand full
 
-    Raises:
-        ConfigurationError: `max_rate` or `burst` is out of range.
-    """
+    def rate(self, now: float) -> float:  # noqa: ARG002  # no clock moves it
+        """Return calls per second; only `delayed` and `throttled` change them."""
+        return self._rate
 
-    def __init__(self, max_rate: float, burst: int = 1) -> None:
-        self._max_rate = _arguments.rate("max_rate", max_rate)
-        self._burst = _arguments.count("burst", burst)
-        self._bucket = TokenBucket(self._max_rate, burst)
+    def take(self, now: float) -> None:
+        """Take one token; only right after `ready_in` returned 0."""
+        super().take(now)
+        if self._updated > now:
+            self._busy_since = now
+
+    def delayed(self, since: float, now: float) -> None:
+        """Grow by the time from `since` to `now` in which nothing but this bucket held a call."""
+        self._refill(now)
+        begin = max(since, self._busy_since + SUSTAINED, self._blocked_until, self._cut_at)
+        growth = min(GROWTH, GROWTH_PART * self._rate) * max(0.0, now - begin)
+        self._rate = min(self.max_rate, self._rate + growth)
+
+
+class _QueuedLimiter:
+    """A bucket and the queue before it."""
+
+    def __init__(self, bucket: TokenBucket) -> None:
+        self._bucket = bucket
         self._queue = anyio.Lock()
         self._granted = 0
         self._throttled = 0
-
-    def __repr__(self) -> str:
-        return f"RateLimiter(max_rate={self._max_rate!r}, burst={self._burst!r})"
 
     async def acquire(self) -> None:
         """Wait for leave to make one call, in the order of asking."""
         async with self._queue:
             # The bucket may be cut during the sleep, so it is asked again: no event to wait for.
-            while (pause := self._bucket.ready_in(anyio.current_time())) > 0:  # noqa: ASYNC110
-                await anyio.sleep(max(pause, _SHORTEST))
+            while (pause := self._bucket.ready_in(since := anyio.current_time())) > 0:
+                try:
+                    await anyio.sleep(max(pause, _SHORTEST))
+                finally:
+                    self._bucket.delayed(since, anyio.current_time())
             self._bucket.take(anyio.current_time())
             self._granted += 1
 
@@ -209,10 +255,90 @@ class RateLimiter:
     def statistics(self) -> LimiterStatistics:
         """Return the present figures. Only where an event loop runs."""
         return LimiterStatistics(
-            max_rate=self._max_rate,
+            max_rate=self._bucket.max_rate,
             rate=self._bucket.rate(anyio.current_time()),
-            burst=self._burst,
+            burst=self._bucket.burst,
             granted=self._granted,
             throttled=self._throttled,
             waiting=self._queue.statistics().tasks_waiting,
         )
+
+
+class RateLimiter(_QueuedLimiter):
+    """A budget of calls, shared by every poller, source and create that is given it.
+
+    Shared: one object for all that draw on one quota, within one event loop.
+    Fair: first come, first served.
+    Humble: slows down when the service throttles, honours Retry-After, and recovers by itself.
+
+    Args:
+        max_rate: The quota in calls per second, more than 0.
+        burst: Calls that the quota allows at once after a pause, at least 1.
+        share: The part of the quota, rate and burst, that this limiter may use: more than 0, at
+            most 1. The rest is left to others who draw on it. One call at once is always allowed.
+
+    Raises:
+        ConfigurationError: `max_rate`, `burst` or `share` is out of range.
+    """
+
+    def __init__(self, max_rate: float, burst: int = 1, share: float = 1.0) -> None:
+        self._quota = (_arguments.rate("max_rate", max_rate), _arguments.count("burst", burst))
+        self._share = _share(share)
+        used_rate = _arguments.rate("max_rate * share", max_rate * share)
+        used_burst = max(1, math.floor(burst * share + _ROUNDING))
+        super().__init__(TokenBucket(used_rate, used_burst))
+
+    def __repr__(self) -> str:
+        max_rate, burst = self._quota
+        share = "" if self._share == 1 else f", share={self._share!r}"
+        return f"RateLimiter(max_rate={max_rate!r}, burst={burst!r}{share})"
+
+
+class AdaptiveRateLimiter(_QueuedLimiter):
+    """A budget of calls for a quota that nobody knows; otherwise like `RateLimiter`.
+
+    The rate grows while calls are held up by this limiter, by 0.1 calls per second for each second
+    of delay, but by no more than a fortieth of itself. A throttled call cuts it to 0.7 of itself,
+    at most once in two seconds. A client that is not held up learns nothing and keeps its rate.
+
+    Args:
+        initial_rate: Calls per second at the start, from `min_rate` to `max_rate`.
+        burst: Calls that may be made at once after a pause, at least 1.
+        max_rate: Calls per second that are never exceeded, however much would be allowed.
+        min_rate: Calls per second that no number of throttled calls goes below, more than 0.
+
+    Raises:
+        ConfigurationError: An argument is out of range.
+    """
+
+    def __init__(
+        self,
+        initial_rate: float = 2.0,
+        *,
+        burst: int = 1,
+        max_rate: float = 100.0,
+        min_rate: float = 0.1,
+    ) -> None:
+        initial = _arguments.rate("initial_rate", initial_rate)
+        most = _arguments.rate("max_rate", max_rate)
+        least = _arguments.rate("min_rate", min_rate)
+        if not least <= initial <= most:
+            raise ConfigurationError(
+                f"initial_rate={initial_rate!r} must be from {min_rate=} to {max_rate=}"
+            )
+        bucket = AdaptiveBucket(
+            initial, _arguments.count("burst", burst), max_rate=most, min_rate=least
+        )
+        super().__init__(bucket)
+        self._shown = f"initial_rate={initial!r}, {burst=}, max_rate={most!r}, min_rate={least!r}"
+
+    def __repr__(self) -> str:
+        return f"AdaptiveRateLimiter({self._shown})"
+
+
+def _share(value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ConfigurationError(f"share={value!r} is not a part of the quota, such as share=0.5")
+    if not 0 < value <= 1:
+        raise ConfigurationError(f"share={value!r} must be more than 0 and at most 1, as share=0.5")
+    return float(value)
