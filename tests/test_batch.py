@@ -5,10 +5,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom._batch import Agenda, split
+from greenroom._intervals import Intervals
+from greenroom._turns import Look
+
+
+class Given:
+    """A schedule of intervals that the test gives."""
+
+    interval = 0.0
+
+    def delay(self, looks):
+        return self.interval
+
+
+class Diary(Agenda):
+    """An agenda with intervals that the test gives."""
+
+    def __init__(self, limit):
+        self.given = Given()
+        super().__init__(limit, Intervals(self.given, limit))
+
+    def next_due(self, now=0.0):
+        return super().next_due(now)
+
+    def later(self, session_id, since, interval):
+        self.given.interval = interval
+        super().later(Look(session_id, "PENDING", since))
 
 
 def test_a_call_takes_along_those_whose_turn_comes_next():
-    agenda = Agenda(3)
+    agenda = Diary(3)
     for number, due in enumerate([5, 1, 9, 3]):
         agenda.later(f"s-{number}", 0, due)
     assert agenda.next_due() == 1
@@ -18,7 +44,7 @@ def test_a_call_takes_along_those_whose_turn_comes_next():
 
 
 def test_those_whose_call_failed_do_not_ride_along_before_their_time():
-    agenda = Agenda(10)
+    agenda = Diary(10)
     agenda.hold("failed", 5)
     agenda.at_once("new", 0)
     assert agenda.take(0) == ("new",)
@@ -27,7 +53,7 @@ def test_those_whose_call_failed_do_not_ride_along_before_their_time():
 
 
 def test_calls_are_spread_over_the_interval_where_one_cannot_read_all():
-    agenda, interval = Agenda(100), 2.0
+    agenda, interval = Diary(100), 2.0
     ids = [f"s-{number}" for number in range(230)]
     for session_id in ids:
         agenda.at_once(session_id, 0)
@@ -46,7 +72,7 @@ def test_calls_are_spread_over_the_interval_where_one_cannot_read_all():
 
 
 def test_what_is_asked_apart_takes_turns_with_what_is_shared():
-    agenda = Agenda(10)
+    agenda = Diary(10)
     for session_id in "abcd":
         agenda.at_once(session_id, 0)
     agenda.apart(("b",), 0)
@@ -56,7 +82,7 @@ def test_what_is_asked_apart_takes_turns_with_what_is_shared():
 
 
 def test_a_hint_is_not_kept_waiting_by_the_spread():
-    agenda = Agenda(2)
+    agenda = Diary(2)
     for session_id in "abcde":
         agenda.later(session_id, 0, 60)
     assert len(agenda.take(60)) == 2
@@ -67,7 +93,7 @@ def test_a_hint_is_not_kept_waiting_by_the_spread():
 
 
 def test_newcomers_wait_for_each_other_for_a_part_of_the_interval():
-    agenda = Agenda(100)
+    agenda = Diary(100)
     agenda.soon("first", 0)
     assert agenda.take(0) == ("first",)
     agenda.later("first", 0, 2)
@@ -81,7 +107,7 @@ def test_newcomers_wait_for_each_other_for_a_part_of_the_interval():
 
 
 def test_the_discarded_are_never_taken():
-    agenda = Agenda(10)
+    agenda = Diary(10)
     for session_id in "abcd":
         agenda.at_once(session_id, 0)
     agenda.apart(("d",), 0)
@@ -94,7 +120,7 @@ def test_the_discarded_are_never_taken():
 
 @given(st.data(), st.integers(1, 7))
 def test_everyone_on_the_agenda_gets_exactly_one_turn(data, limit):
-    agenda, expected, now = Agenda(limit), set(), 0.0
+    agenda, expected, now = Diary(limit), set(), 0.0
     names = st.sampled_from("abcdefghij")
     for _ in range(data.draw(st.integers(0, 40))):
         name, action = data.draw(names), data.draw(st.sampled_from("nlhdt"))

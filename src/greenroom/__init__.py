@@ -34,6 +34,7 @@ from greenroom._errors import (
     WaitsFailed,
     WaitTimeout,
 )
+from greenroom._history import History
 from greenroom._launch._account import Account, Meter
 from greenroom._launch._acting import act
 from greenroom._launch._events import LaunchEvent, StreamAccess
@@ -46,11 +47,11 @@ from greenroom._launch._report import LaunchReport
 from greenroom._launch._site import Cost
 from greenroom._launch._specs import Spec, read_specs
 from greenroom._launch._studio import Studio
-from greenroom._limiter import Limiter, LimiterStatistics, RateLimiter
+from greenroom._limiter import AdaptiveRateLimiter, Limiter, LimiterStatistics, RateLimiter
 from greenroom._poller import Poller, PollerStatistics, wait
 from greenroom._reader import PagedSource, Source
 from greenroom._results import Transition, WaitResult, WaitResults
-from greenroom._schedule import Backoff, Every, Schedule
+from greenroom._schedule import Backoff, Every, PayAsYouWait, Schedule
 from greenroom._states import ANY_STATE, Goal, Observation, TransitionTable, Verdict
 from greenroom._waiting import AsCompleted, Watch
 
@@ -60,6 +61,7 @@ __all__ = [
     "AccessDenied",
     "Account",
     "Action",
+    "AdaptiveRateLimiter",
     "AsCompleted",
     "Attempt",
     "Backoff",
@@ -72,6 +74,7 @@ __all__ = [
     "Goal",
     "GoalUnreachable",
     "GreenroomError",
+    "History",
     "InvalidRequest",
     "JournalError",
     "Launch",
@@ -84,6 +87,7 @@ __all__ = [
     "NotFound",
     "Observation",
     "PagedSource",
+    "PayAsYouWait",
     "Phase",
     "Poller",
     "PollerClosed",

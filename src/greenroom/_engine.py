@@ -22,11 +22,16 @@ from greenroom import _log
 from greenroom._alarms import Alarms
 from greenroom._callbacks import Callback, Callbacks
 from greenroom._errors import GreenroomError, PollerClosed, TableError
+from greenroom._history import History
+from greenroom._intervals import Intervals
 from greenroom._reader import Reader, Source
 from greenroom._results import Transition, WaitResult, explain
+from greenroom._schedule import PayAsYouWait
 from greenroom._states import Observation, Verdict
 from greenroom._tracker import Patience, Tracker
+from greenroom._turns import Look
 from greenroom._waiting import Wait, Watch
+from greenroom._worth import Worth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -89,7 +94,7 @@ class Engine:
         self,
         source: Source,
         limiter: Limiter,
-        schedule: Schedule,
+        schedule: Schedule | PayAsYouWait,
         patience: Patience,
         call_timeout: float,
         *,
@@ -103,8 +108,13 @@ class Engine:
         self.callback_errors: deque[BaseException] = deque(maxlen=MAX_CALLBACK_ERRORS)
         self.sessions: dict[str, Session] = {}
         self._log = _log.logger(kind=self.table.kind)
-        self.reader = Reader(source, limiter, call_timeout, self, self._log)
-        self._schedule = schedule
+        self._turns: Intervals | Worth
+        if isinstance(schedule, PayAsYouWait):
+            past = (schedule.history or History()).weak(self.table.kind)
+            self._turns = Worth(schedule, source.max_batch, past)
+        else:
+            self._turns = Intervals(schedule, source.max_batch)
+        self.reader = Reader(source, limiter, self._turns, call_timeout, self, self._log)
         self._patience = patience
         self._strict = strict
         self._remembered: OrderedDict[str, Tracker] = OrderedDict()
@@ -270,7 +280,15 @@ class Engine:
         """Pass on what an answer showed, settle what it decides, and give the next turn."""
         self.reads += 1
         tracker = session.tracker
-        self.reader.later(tracker.id, asked_at, self._schedule.delay(max(1, tracker.looks)))
+        self.reader.later(
+            Look(
+                tracker.id,
+                None if tracker.absent else tracker.state,
+                asked_at,
+                max(1, tracker.looks),
+                None if transition is None else self._since(transition),
+            )
+        )
         if transition is not None:
             self.transitions += 1
             self._log.info(
@@ -295,6 +313,17 @@ class Engine:
                 self.settle(wait, verdict)
             elif wait.final_at <= asked_at:
                 self.settle(wait, Verdict.TIMEOUT)
+
+    def _since(self, transition: Transition) -> float | None:
+        """Return when a state began that the service leads on from, as far as it tells.
+
+        In a state at rest only what a caller does counts, which is what a wait has begun after.
+        """
+        told = transition.changed_at
+        if told is None or told.tzinfo is None or not self.table.moves.get(transition.after or ""):
+            return None
+        loop_time, wall_time = self._started
+        return loop_time + (told - wall_time).total_seconds()
 
     def _poll(self, session_id: str) -> Session:
         session = self.sessions.get(session_id)

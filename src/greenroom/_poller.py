@@ -24,7 +24,7 @@ from greenroom._errors import PollerClosed
 from greenroom._limiter import Limiter, RateLimiter
 from greenroom._reader import Source
 from greenroom._results import Transition, WaitResult, WaitResults
-from greenroom._schedule import Backoff, Every, Schedule
+from greenroom._schedule import Backoff, PayAsYouWait, Schedule
 from greenroom._states import Verdict
 from greenroom._tracker import Patience
 from greenroom._waiting import AsCompleted, Group, Watch
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from anyio.abc import TaskGroup
-
-BATCHED_INTERVAL = 2.5
-"""Seconds between looks where one call reads many sessions and no schedule is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +84,8 @@ class Poller:
         source: What reads the states.
         limiter: The budget; give one object to everything that shares a quota. Without it the
             poller has its own of 10 calls per second with a burst of 20.
-        schedule: When a session is worth another look. Without it: every 2.5 s where one call reads
-            many sessions, else jittered backoff from 2 s to 20 s.
+        schedule: When a session is worth another look. Without it: pay as you wait at a price of 20
+            where one call reads many sessions, else jittered backoff from 2 s to 20 s.
         settle: Seconds after the start of a wait in which a state at rest may be old news.
         not_found_grace: Seconds after the start of a wait in which not found may be too early.
         call_timeout: Seconds that one call may take before it counts as failed.
@@ -110,7 +107,7 @@ class Poller:
         source: Source,
         *,
         limiter: Limiter | None = None,
-        schedule: Schedule | None = None,
+        schedule: Schedule | PayAsYouWait | None = None,
         settle: float = 30.0,
         not_found_grace: float = 30.0,
         call_timeout: float = 30.0,
@@ -334,8 +331,8 @@ class Poller:
         return Group(self._engine, unique, goal, anyio.current_time(), limit)
 
 
-def _default_schedule(batch: int) -> Schedule:
-    return Every(BATCHED_INTERVAL) if batch > 1 else Backoff()
+def _default_schedule(batch: int) -> Schedule | PayAsYouWait:
+    return PayAsYouWait() if batch > 1 else Backoff()
 
 
 async def wait(

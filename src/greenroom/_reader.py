@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from greenroom._limiter import Limiter
+    from greenroom._turns import Look, Turns
 
 STUMBLES = 3
 """Failed calls in a row after which those who failed together are asked for in halves."""
@@ -147,6 +148,7 @@ class Reader:
     Args:
         source: What is called.
         limiter: The budget.
+        turns: The order of those whose turn comes in due course.
         call_timeout: Seconds that one call may take.
         listener: Who is told.
         log: Where failures and recoveries are reported.
@@ -156,6 +158,7 @@ class Reader:
         self,
         source: Source,
         limiter: Limiter,
+        turns: Turns,
         call_timeout: float,
         listener: Listener,
         log: FilteringBoundLogger,
@@ -171,7 +174,7 @@ class Reader:
         self._call_timeout = call_timeout
         self._listener = listener
         self._log = log
-        self._agenda = Agenda(source.max_batch)
+        self._agenda = Agenda(source.max_batch, turns)
         self._polled: dict[str, _Polled] = {}
         self._wake = anyio.Event()
         self._answered_at = -math.inf
@@ -192,9 +195,9 @@ class Reader:
             give(session_id, anyio.current_time())
             self._wake.set()
 
-    def later(self, session_id: str, since: float, interval: float) -> None:
-        """Give a session its next turn `interval` seconds after `since`."""
-        self._agenda.later(session_id, since, interval)
+    def later(self, look: Look) -> None:
+        """Give a session that was read its next turn in due course."""
+        self._agenda.later(look)
 
     def alone(self, session_id: str) -> None:
         """Ask for this session in a call of its own, as soon as possible."""
@@ -207,15 +210,16 @@ class Reader:
 
     def lag(self) -> float:
         """Return the seconds by which the next call is overdue."""
-        return max(0.0, anyio.current_time() - self._agenda.next_due())
+        now = anyio.current_time()
+        return max(0.0, now - self._agenda.next_due(now))
 
     async def run(self, tasks: TaskGroup) -> None:
         """Make calls until cancelled, each in a task of its own."""
         while True:
             self._wake = anyio.Event()
-            free = self.in_flight < MAX_IN_FLIGHT
-            due = self._agenda.next_due() if free else math.inf
-            if due > anyio.current_time():
+            now = anyio.current_time()
+            due = self._agenda.next_due(now) if self.in_flight < MAX_IN_FLIGHT else math.inf
+            if due > now:
                 with anyio.CancelScope(deadline=due):
                     await self._wake.wait()
                 continue

@@ -1,13 +1,43 @@
 """When a session is worth another look: pure policies, no clock.
 
-A schedule answers one question: a session has just been read; it has shown the same state for
-`looks` reads in a row; how many seconds until the next?
+One call reads up to B sessions, and there are R calls a second for everybody. The question of every
+moment is whether to spend a call now, and on whom.
 
-`Every` suits sources that read many sessions in one call. There a look costs a hundredth of a call,
-so the only thing an interval buys is calls, and half of it is the mean delay from a change to its
-discovery.
+**Pay as you wait** answers it where one call reads many. For a session that was last read tau
+seconds ago, let H be the cumulative hazard of leaving its state, by age (`_hazard` learns it), and
 
-`Backoff` suits sources that read one session a call, and failed reads. It is exponential backoff
+    x = H(age) - H(age - tau)               the chance-mass that it changed since it was read
+    D = tau * (1 - (1 - exp(-x)) / x)       the expected seconds it has been done unseen
+
+D is the mean over the interval of the time since the change, where the hazard within it is even:
+tau * x / 2 for small x, and tau where it has certainly changed. Then
+
+- *whom*: the at most B sessions with the largest D;
+- *when*: as soon as these add up to the price c, in session-seconds per call;
+- *nobody starves*: who is unread for longer than the ceiling counts c alone.
+
+Why this is right. Take one session of hazard h, read every tau seconds: a reading costs c / B, and
+the delay it ends is h * tau**2 / 2. The sum per second, c / (B * tau) + h * tau / 2, is least at
+tau = sqrt(2 * c / (B * h)): the square-root law of optimal inspection (Keller, "Optimum Checking
+Schedules for Systems Subject to Random Failure", Management Science 21(3), 1974). At that interval
+D is c / B for every session, whatever its hazard: so a common threshold on D keeps all of them at
+their optimum at once, which makes D an index in the sense of Whittle ("Restless Bandits", Journal
+of Applied Probability 25A, 1988), and B of them at the threshold add up to c. That a call is made
+when the delay it ends has grown to what it costs is the rule for acknowledgements in TCP, which
+never costs more than twice the optimum of one who knows the future (Dooly, Goldman and Scott,
+"On-line analysis of the TCP acknowledgment delay problem", Journal of the ACM 48(2), 2001).
+
+It can be audited: while the price triggers the calls, each ends delay worth c, so
+
+    total delay = c * calls,   and   mean delay = c * calls per session.
+
+The price is therefore the knob between calls and mean delay. The ceiling is the knob for the tail:
+it bounds how long the last of them can go unseen, at the cost of calls. An infinite price with a
+ceiling of s seconds is a fixed interval of s.
+
+**Every** is that fixed interval, with its calls spread evenly. Half of it is the mean delay.
+
+**Backoff** suits sources that read one session a call, and failed reads. It is exponential backoff
 with *full jitter*: the n-th wait is drawn evenly from 0 to initial * factor**n, which spreads
 clients that started together better than any narrower jitter (M. Brooker, "Exponential Backoff And
 Jitter", AWS Architecture Blog, 2015), and then held between a floor, so that a lucky draw does not
@@ -27,10 +57,25 @@ import backoff
 
 from greenroom import _arguments
 from greenroom._errors import ConfigurationError
+from greenroom._history import History
+
+PRICE = 20.0
+"""Session-seconds of delay that a full call is worth, unless a price is given."""
+
+CEILING = 60.0
+"""Seconds that the least of the usual ceilings is."""
+
+CEILING_SHARE = 0.1
+"""The part of its age for which an older session may go unread."""
+
+MOST_CEILING = 600.0
+"""Seconds that the greatest of the usual ceilings is."""
+
+_SMALL = 1e-3
 
 
 class Schedule(Protocol):
-    """Anything that says when a session is worth another look."""
+    """Anything that says how long a session waits for the next look."""
 
     def delay(self, looks: int) -> float:
         """Return seconds until the next look, after `looks` (1 or more) at an unchanged state."""
@@ -100,3 +145,58 @@ class Backoff:
         """Return a jittered wait, bounded by `initial * factor ** (looks - 1)` and the ceiling."""
         bound = self._bounds[min(looks, len(self._bounds)) - 1]
         return max(self.floor, self.jitter(bound))
+
+
+@dataclass(frozen=True, slots=True)
+class PayAsYouWait:
+    """A call as soon as it is worth its price, for those whom it is worth most to read.
+
+    Learns while it waits how long sessions stay in each state, and needs to be told nothing.
+
+    Attributes:
+        price: Session-seconds of delay that a full call is worth, more than 0; infinity where only
+            the ceiling is to trigger calls. Where fewer sessions are polled than fill a call, or
+            than 100, a call is worth that part of the price.
+        ceiling: Seconds after which a session is read whatever that is worth; None for a tenth of
+            its age, but at least 60 s and at most 600 s.
+        history: What earlier runs have shown of how long sessions stay in their states; counts as
+            much as 30 sessions, so that a wrong one cannot hurt.
+
+    Raises:
+        ConfigurationError: The price or the ceiling is out of range, or both are endless.
+    """
+
+    price: float = PRICE
+    ceiling: float | None = None
+    history: History | None = None
+
+    def __post_init__(self) -> None:
+        if self.price != math.inf:
+            _arguments.seconds("price", self.price, zero=False)
+        if self.ceiling is not None:
+            _arguments.seconds("ceiling", self.ceiling, zero=False)
+        if not isinstance(self.history, History | None):
+            raise ConfigurationError(
+                f"history={self.history!r} is no History, such as greenroom.read_history(path)"
+            )
+
+    def ceiling_at(self, age: float) -> float:
+        """Return for how many seconds a session that was read at `age` may then go unread.
+
+        Without a ceiling of one's own that is a tenth of the age at which the time is over.
+        """
+        if self.ceiling is not None:
+            return self.ceiling
+        return min(MOST_CEILING, max(CEILING, age * CEILING_SHARE / (1 - CEILING_SHARE)))
+
+
+def unseen(tau: float, x: float) -> float:
+    """Return D: the expected seconds that a session has been done without anybody knowing.
+
+    Args:
+        tau: Seconds since it was read.
+        x: The cumulative hazard of these seconds.
+    """
+    if x < _SMALL:
+        return tau * x * (0.5 - x / 6)
+    return tau * (1 + math.expm1(-x) / x)

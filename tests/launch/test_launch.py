@@ -263,7 +263,7 @@ def test_ten_go_ahead_where_no_canary_is_asked_for(run, studio, wanted):
         async with Launch(service, wanted(30)) as launch:
             await anyio.sleep(95)
             assert service.counts["create_session"] == 10
-            await anyio.sleep(20)
+            await anyio.sleep(30)
             assert service.counts["create_session"] == 30
         assert len(launch.report().succeeded) == 30
 

@@ -1,0 +1,111 @@
+"""What earlier runs have shown of how long sessions stay in their states, kept for the next run."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from greenroom._errors import ConfigurationError
+from greenroom._hazard import BINS, EDGES, Evidence, bin_of
+
+WORTH = 30
+"""Departures that the history of one state is worth at most."""
+
+_NO_EVIDENCE: Mapping[str, Evidence] = {}
+
+
+class History:
+    """Departures and exposure by age, per kind of session and state.
+
+    Args:
+        kinds: For each kind, what is known of each of its states.
+    """
+
+    def __init__(self, kinds: Mapping[str, Mapping[str, Evidence]] | None = None) -> None:
+        self._kinds = {kind: dict(states) for kind, states in (kinds or {}).items()}
+
+    def __repr__(self) -> str:
+        known = (
+            f"{kind}: {departures:g} departures"
+            for kind, departures in ((kind, self.departures(kind)) for kind in self._kinds)
+        )
+        return f"<History of {', '.join(known) or 'nothing'}>"
+
+    def departures(self, kind: str) -> float:
+        """Return how many departures from a state are known, over all states of a kind."""
+        return sum(sum(each.events) for each in self.of(kind).values())
+
+    def of(self, kind: str) -> Mapping[str, Evidence]:
+        """Return what is known of each state of a kind."""
+        return self._kinds.get(kind, _NO_EVIDENCE)
+
+    def weak(self, kind: str) -> Mapping[str, Evidence]:
+        """Return the same as evidence that counts as much as a few sessions do."""
+        return {state: known.scaled(WORTH) for state, known in self.of(kind).items()}
+
+    def add(self, kind: str, state: str, stays: Iterable[tuple[float, bool]]) -> None:
+        """Take in how long sessions stood in a state.
+
+        Args:
+            kind: The kind of session.
+            state: The state.
+            stays: For each, seconds from entering it, and whether it was left then: if not, more is
+                not known.
+        """
+        evidence = self._kinds.setdefault(kind, {}).setdefault(state, Evidence())
+        for seconds, left in stays:
+            evidence.stayed(0.0, seconds)
+            if left:
+                evidence.left(seconds)
+
+    def to_json(self) -> str:
+        """Return a JSON object: for each kind, state and bin [age, departures, seconds]."""
+        kinds = {
+            kind: {
+                state: [
+                    [round(age, 3), round(events, 3), round(exposure, 3)]
+                    for age, events, exposure in zip(
+                        EDGES, known.events, known.exposure, strict=True
+                    )
+                    if events or exposure
+                ]
+                for state, known in states.items()
+            }
+            for kind, states in self._kinds.items()
+        }
+        return json.dumps({"greenroom_history": 1, "kinds": kinds})
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> History:
+        """Return the history that `to_json` wrote.
+
+        Raises:
+            ConfigurationError: It is no such thing.
+        """
+        try:
+            told = json.loads(text)
+            if told["greenroom_history"] != 1:
+                raise ValueError(f"version {told['greenroom_history']!r} is not known here")
+            kinds = {
+                str(kind): {str(state): _evidence(rows) for state, rows in states.items()}
+                for kind, states in told["kinds"].items()
+            }
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            raise ConfigurationError(
+                f"this is no history as History.to_json writes it: {error!r}"
+            ) from error
+        return cls(kinds)
+
+
+def _evidence(rows: Any) -> Evidence:
+    events, exposure = [0.0] * BINS, [0.0] * BINS
+    for age, departures, seconds in rows:
+        for value in (age, departures, seconds):
+            if not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+                raise ValueError(f"{value!r} is no age, number or time")
+        place = bin_of(age + 1e-3)
+        events[place] += departures
+        exposure[place] += seconds
+    return Evidence(events, exposure)

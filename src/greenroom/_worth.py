@@ -1,0 +1,377 @@
+"""Turns by worth: whom to read, and when a call is worth it. The rule is in `_schedule`.
+
+The rule asks at every call for the sessions with the largest D, out of a hundred thousand whose D
+all grow by the second. Hardly any is looked at in vain, because they wait in *cohorts*: those that
+stood in the same state, at about the same age, when they were last read. Members of a cohort
+differ only in when that was, and are lined up in that order; so the largest D of a cohort is its
+first member's, and the largest of all are found by merging the heads of some hundred cohorts. A
+session changes its cohort only by being read.
+
+Between two answers the sum of D over time is nearly a parabola: dD/dt = 1 - exp(-x), and its
+derivative is the hazard times exp(-x). So the moment at which it will reach the price is found by a
+formula, and checked when it has come.
+
+**Newcomers** have no state yet, and may be where they are wanted already; the chance of that is
+taken to be even, until they have shown better. So the D of each is half the time since the last
+call before it came: it is read at once where there has been none for long, and never more than
+`COMPANY` later.
+
+**The price is that of a full call.** Where fewer sessions than fill a call have ever been here
+since nobody was, a call costs its part of the price: who waits alone is not kept waiting for the
+sake of a crowd that never comes, and the last of three hundred is read as the others were.
+
+Pure: `now` is injected, in seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import deque
+from heapq import heapify, heappop, heapreplace
+from typing import TYPE_CHECKING, NamedTuple
+
+from greenroom._hazard import EDGES, Curve, Evidence, bin_of
+from greenroom._schedule import PayAsYouWait, unseen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from greenroom._turns import Look
+
+CROWD = 100
+"""Sessions that make a crowd, even where a call could read more."""
+
+CHANCE = 0.5
+"""The chance that the first newcomer is where it is wanted already."""
+
+LEAST_CHANCE = 0.1
+"""What that chance does not fall below."""
+
+NEWS = 0.1
+"""How much a newcomer changes that chance for those who come later."""
+
+COMPANY = 10.0
+"""Seconds that a newcomer waits for company at most."""
+
+LOOKAHEAD = 5.0
+"""Seconds after which a forecast is made anew: the hazard may have grown."""
+
+NEARLY = 0.98
+"""The part of the price that will do, so that no forecast is made anew for a trifle."""
+
+FRESH = 0.1
+"""Seconds for which a ranking will do."""
+
+OLDEST = 6 * 3600.0
+"""Seconds of age beyond which a service is not believed about when a state began."""
+
+SKEW = 5.0
+"""Seconds by which the service's clock may contradict ours and still be believed."""
+
+
+class _Seat:
+    """A session in its place.
+
+    Attributes:
+        entered: When its state began; for a newcomer, when it came.
+        last: When it was last read; for a newcomer, when anybody was last before it came.
+        waiting: Whether it has a turn coming. Who has not is passed over in its line.
+        once: Whether it was read only once.
+    """
+
+    __slots__ = ("entered", "last", "once", "session_id", "stage", "waiting")
+
+    def __init__(self, session_id: str, stage: _Stage | None, entered: float, last: float) -> None:
+        self.session_id = session_id
+        self.stage = stage
+        self.entered = entered
+        self.last = last
+        self.waiting = True
+        self.once = False
+
+
+class _Stage:
+    """A state, what is known of leaving it, and those who stand in it."""
+
+    __slots__ = ("_past", "cohorts", "evidence")
+
+    def __init__(self, past: Evidence | None) -> None:
+        self.evidence = Evidence()
+        self.cohorts: dict[int, deque[_Seat]] = {}
+        self._past = past
+
+    def curve(self) -> Curve:
+        return self.evidence.curve(self._past)
+
+    def add(self, seat: _Seat) -> None:
+        place = bin_of(seat.last - seat.entered)
+        if place not in self.cohorts:
+            self.cohorts[place] = deque()
+        self.cohorts[place].append(seat)
+
+
+_Bid = tuple[float, int, float, float, _Seat]
+"""One that competes with those of other cohorts: minus its D, the number of the cohort, the
+derivative of D, the derivative of that, and who it is. The least is the best."""
+
+
+class _Ranking(NamedTuple):
+    """The best at one moment.
+
+    Attributes:
+        at: The moment.
+        due: Since when, or from when on, they are worth a call.
+        seats: Who they are.
+        complete: Whether nobody has come since who may be among them.
+    """
+
+    at: float
+    due: float
+    seats: Sequence[_Seat]
+    complete: bool = True
+
+
+class Worth:
+    """Whose turn it is where a call is made as soon as it is worth its price.
+
+    Args:
+        schedule: The price and the ceiling.
+        limit: Most sessions in one call.
+        past: What is known from earlier runs, by state.
+    """
+
+    def __init__(self, schedule: PayAsYouWait, limit: int, past: Mapping[str, Evidence]) -> None:
+        self._schedule = schedule
+        self._limit = limit
+        self._past = past
+        self._stages: dict[str | None, _Stage] = {}
+        self._seats: dict[str, _Seat] = {}
+        self._newcomers: deque[_Seat] = deque()
+        self._called_at = -math.inf
+        self._crowd = 0
+        self._chance = CHANCE
+        self._ranking: _Ranking | None = None
+
+    def welcome(self, session_id: str, now: float) -> None:
+        """Give a turn to a session that was never read: at once, or soon in company."""
+        seat = self._seats[session_id] = _Seat(session_id, None, now, self._called_at)
+        _clear(self._newcomers)
+        self._newcomers.append(seat)
+        self._crowd = max(self._crowd, len(self._seats))
+        if self._ranking is not None:
+            alone = self._called_at + self._price() / (self._chance * len(self._newcomers))
+            due = min(self._ranking.due, max(now, alone))
+            self._ranking = self._ranking._replace(due=due, complete=False)
+
+    def back(self, look: Look) -> None:
+        """Learn from a read, and let the session wait until the next one is worth it."""
+        before = self._seats[look.session_id]
+        before.waiting = False
+        stage = self._stages.get(look.state)
+        if stage is None:
+            stage = self._stages[look.state] = _Stage(self._past.get(look.state or ""))
+        entered = min(look.at, self._learn(before, look, stage))
+        seat = self._seats[look.session_id] = _Seat(look.session_id, stage, entered, look.at)
+        stage.add(seat)
+        if before.stage is None:
+            seat.once = True
+            self._chance = max(LEAST_CHANCE, self._chance * (1 - NEWS))
+        self._ranking = None
+
+    def put_off(self, session_id: str) -> None:
+        """Take away a session's turn, if it has one."""
+        if seat := self._seats.get(session_id):
+            seat.waiting = False
+            self._ranking = None
+
+    def discard(self, session_id: str) -> None:
+        """Forget a session, though not what it has taught."""
+        if seat := self._seats.pop(session_id, None):
+            seat.waiting = False
+            self._chance = min(1.0, self._chance + NEWS * seat.once)
+            self._ranking = None
+            if not self._seats:
+                self._crowd = 0
+
+    def has(self, session_id: str) -> bool:
+        """Return whether a session has a turn coming."""
+        seat = self._seats.get(session_id)
+        return seat is not None and seat.waiting
+
+    def due(self, now: float) -> float:
+        """Return since when, or from when on, the best are worth a call."""
+        ranking = self._ranking
+        if ranking is None or (
+            ranking.due <= now and (ranking.at < ranking.due or not ranking.complete)
+        ):
+            ranking = self._ranking = self._rank(now)
+        return ranking.due
+
+    def take(self, most: int, now: float) -> Sequence[str]:
+        """Return the best, whose turns are over."""
+        ranking = self._ranking
+        if ranking is None or not ranking.complete or now - ranking.at > FRESH:
+            ranking = self._rank(now)
+        taken = ranking.seats[:most]
+        for seat in taken:
+            seat.waiting = False
+        self._called_at = now
+        self._ranking = None
+        return [seat.session_id for seat in taken]
+
+    def wanted(self, now: float) -> float:
+        """Return how many reads a second would be worth their price."""
+        price, hazards, roots = self._price(), 0.0, 0.0
+        for seat in self._seats.values():
+            if seat.stage is not None:
+                hazard = seat.stage.curve().rates[bin_of(now - seat.entered)]
+                hazards += hazard
+                roots += math.sqrt(hazard)
+        sessions = len(self._seats)
+        if sessions < self._limit:
+            worth = sessions * math.sqrt(hazards / (2 * price))
+        else:
+            worth = roots * math.sqrt(self._limit / (2 * price))
+        return max(worth, sessions / self._schedule.ceiling_at(0))
+
+    def evidence(self) -> Mapping[str, Evidence]:
+        """Return what was learned here, by state."""
+        return {state: stage.evidence for state, stage in self._stages.items() if state}
+
+    def _learn(self, before: _Seat, look: Look, stage: _Stage) -> float:
+        """Take in what a read shows of leaving a state; return when the present one began."""
+        if before.stage is None:
+            credible = look.since is not None and 0 <= look.at - look.since <= OLDEST
+            return look.since if credible and look.since is not None else before.entered
+        known, last = before.stage.evidence, before.last - before.entered
+        if before.stage is stage:
+            known.stayed(last, max(last, look.at - before.entered))
+            return before.entered
+        if look.since is not None and before.last - SKEW <= look.since <= look.at + SKEW:
+            left = max(last, look.since - before.entered)
+        else:
+            until = max(last, look.at - before.entered)
+            left = before.stage.curve().median(last, until)
+        known.stayed(last, left)
+        known.left(left)
+        return before.entered + left
+
+    def _price(self) -> float:
+        return self._schedule.price * min(1.0, self._crowd / min(self._limit, CROWD))
+
+    def _rank(self, now: float) -> _Ranking:
+        price = self._price()
+        heads, starves_at = self._heads(now, price)
+        best, worth, slope, bend = _best(heads, self._limit)
+        if not best:
+            return _Ranking(now, starves_at, best)
+        if worth < NEARLY * price:
+            due = now + min(LOOKAHEAD, _time_to(price - worth, slope, bend))
+        else:
+            due = now - _time_back(worth - price, slope, bend)
+            new = [seat.entered for seat in best if seat.stage is None]
+            if new:  # whose D began to count only when they came
+                due = max(due, min(new))
+        return _Ranking(now, min(due, starves_at), best)
+
+    def _heads(self, now: float, price: float) -> tuple[list[tuple[_Bid, Iterator[_Bid]]], float]:
+        """Return the first of every cohort, and when the first of them all starves."""
+        heads: list[tuple[_Bid, Iterator[_Bid]]] = []
+        starves_at = math.inf
+        _clear(self._newcomers)
+        if self._newcomers:
+            starves_at = self._newcomers[0].entered + self._patience()
+            welcome = self._new_bids(now, price)
+            heads.append((next(welcome), welcome))
+        for stage in self._stages.values():
+            curve = stage.curve()
+            for place, cohort in tuple(stage.cohorts.items()):
+                _clear(cohort)
+                if not cohort:
+                    del stage.cohorts[place]
+                    continue
+                ceiling = self._schedule.ceiling_at(EDGES[place])
+                starves_at = min(starves_at, cohort[0].last + ceiling)
+                bids = _bids(cohort, len(heads), place, curve, now, ceiling, price)
+                heads.append((next(bids), bids))
+        return heads, starves_at
+
+    def _new_bids(self, now: float, price: float) -> Iterator[_Bid]:
+        """Yield the newcomers, the first come first."""
+        longest = price / self._chance
+        for seat in self._newcomers:
+            if seat.waiting:
+                unread = now - max(seat.last, seat.entered - longest)
+                if now - seat.entered >= self._patience():
+                    yield -max(price, self._chance * unread), 0, 0.0, 0.0, seat
+                else:
+                    yield -self._chance * unread, 0, self._chance, 0.0, seat
+
+    def _patience(self) -> float:
+        """Return the seconds that a newcomer waits for company at most."""
+        return min(COMPANY, self._schedule.ceiling_at(0))
+
+
+def _clear(line: deque[_Seat]) -> None:
+    while line and not line[0].waiting:
+        line.popleft()
+
+
+def _bids(
+    cohort: deque[_Seat],
+    serial: int,
+    place: int,
+    curve: Curve,
+    now: float,
+    ceiling: float,
+    price: float,
+) -> Iterator[_Bid]:
+    """Yield the members of a cohort, the best first, as they compete with those of others."""
+    edge, rate, until_edge = EDGES[place], curve.rates[place], curve.sums[place]
+    rates, sums, exp = curve.rates, curve.sums, math.exp
+    for seat in cohort:
+        if seat.waiting:
+            tau = now - seat.last
+            age = now - seat.entered
+            here = bisect_right(EDGES, age) - 1
+            x = sums[here] + rates[here] * (age - EDGES[here])
+            x -= until_edge + rate * (seat.last - seat.entered - edge)
+            if tau >= ceiling:
+                yield -max(price, unseen(tau, x)), serial, 0.0, 0.0, seat
+            else:
+                stayed = exp(-x)
+                yield -unseen(tau, x), serial, 1 - stayed, rates[here] * stayed, seat
+
+
+def _best(
+    heads: list[tuple[_Bid, Iterator[_Bid]]], most: int
+) -> tuple[list[_Seat], float, float, float]:
+    """Return the best of all cohorts, the sum of their D, its derivative, and that one's."""
+    best: list[_Seat] = []
+    worth = slope = bend = 0.0
+    heapify(heads)
+    while heads and len(best) < most:
+        (cost, _, slope_of_one, bend_of_one, seat), others = heads[0]
+        best.append(seat)
+        worth -= cost
+        slope += slope_of_one
+        bend += bend_of_one
+        following = next(others, None)
+        if following is None:
+            heappop(heads)
+        else:
+            heapreplace(heads, (following, others))
+    return best, worth, slope, bend
+
+
+def _time_to(gap: float, slope: float, bend: float) -> float:
+    """Return the seconds in which a sum that grows so gains so much."""
+    speed = slope + math.sqrt(slope * slope + 2 * bend * gap) if gap < math.inf else 0.0
+    return 2 * gap / speed if speed else math.inf
+
+
+def _time_back(excess: float, slope: float, bend: float) -> float:
+    """Return the seconds in which a sum that grows so has gained so much."""
+    speed = slope + math.sqrt(max(0.0, slope * slope - 2 * bend * excess))
+    return 2 * excess / speed if speed and excess < math.inf else 0.0
