@@ -145,6 +145,11 @@ class Engine:
         if self._tasks is None:
             raise PollerClosed("the poller is not open: use it inside `async with Poller(...)`")
 
+    def history(self) -> History:
+        """Return what was learned of how long sessions stay in their states."""
+        learned = self._turns.evidence() if isinstance(self._turns, Worth) else {}
+        return History({self.table.kind: learned} if learned else {})
+
     # What those who wait ask for.
 
     def look_now(self, session_id: str) -> None:
@@ -298,6 +303,8 @@ class Engine:
                 after=transition.after,
                 reason=transition.reason,
             )
+            if not session.waits:
+                del tracker.history[:-1]
             for watch in session.watches:
                 watch.put(transition)
             if self._tasks is not None:

@@ -145,17 +145,20 @@ class Evidence:
         part = min(1.0, most / max(self._left, 1e-9))
         return Evidence((part * n for n in self.events), (part * s for s in self.exposure))
 
+    def __add__(self, other: Evidence) -> Evidence:
+        """Return what both show."""
+        return Evidence(
+            map(float.__add__, self.events, other.events),
+            map(float.__add__, self.exposure, other.exposure),
+        )
+
     def _draw(self, before: Evidence | None) -> Curve:
-        events, exposure = self.events, self.exposure
-        if before is not None:
-            events = [a + b for a, b in zip(events, before.events, strict=True)]
-            exposure = [a + b for a, b in zip(exposure, before.exposure, strict=True)]
-        seconds = sum(exposure)
-        least = FLOOR * sum(events) / seconds if seconds else 0.0
+        known = self if before is None else self + before
+        least = FLOOR * known._left / known._exposed if known._exposed else 0.0
         rates = map(
             truediv,
-            (PRIOR_EVENTS + each for each in _nearby(events)),
-            map(float.__add__, _PRIOR_EXPOSURE, _nearby(exposure)),
+            (PRIOR_EVENTS + each for each in _nearby(known.events)),
+            map(float.__add__, _PRIOR_EXPOSURE, _nearby(known.exposure)),
         )
         return Curve(tuple(max(least, rate) for rate in rates))
 

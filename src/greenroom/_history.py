@@ -33,6 +33,15 @@ class History:
         )
         return f"<History of {', '.join(known) or 'nothing'}>"
 
+    def __add__(self, other: History) -> History:
+        """Return what both know."""
+        both = {kind: dict(states) for kind, states in self._kinds.items()}
+        for kind, states in other._kinds.items():
+            known = both.setdefault(kind, {})
+            for state, evidence in states.items():
+                known[state] = known[state] + evidence if state in known else evidence
+        return History(both)
+
     def departures(self, kind: str) -> float:
         """Return how many departures from a state are known, over all states of a kind."""
         return sum(sum(each.events) for each in self.of(kind).values())

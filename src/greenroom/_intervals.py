@@ -75,7 +75,10 @@ class Intervals:
 
     def due(self, now: float) -> float:  # noqa: ARG002  # the turns know their times
         """Return when the first turn comes due."""
-        return min(self._newcomers.due(), max(self._regular.due(), self._regular_from))
+        regular = self._regular.due()
+        # Who is late by a whole interval is late for want of calls, not for being spread.
+        spread = max(regular, min(self._regular_from, regular + self._interval))
+        return min(self._newcomers.due(), spread)
 
     def take(self, most: int, now: float) -> Sequence[str]:
         """Return the newcomers, and then those whose turn comes next."""

@@ -21,7 +21,9 @@ from greenroom import _arguments
 from greenroom._callbacks import Callback, Trigger
 from greenroom._engine import Engine
 from greenroom._errors import PollerClosed
+from greenroom._history import History
 from greenroom._limiter import Limiter, RateLimiter
+from greenroom._overload import Shortfall
 from greenroom._reader import Source
 from greenroom._results import Transition, WaitResult, WaitResults
 from greenroom._schedule import Backoff, PayAsYouWait, Schedule
@@ -52,9 +54,9 @@ class PollerStatistics:
         in_flight: Calls in flight now.
         outcomes: Waits that ended, by verdict.
         callback_errors: Exceptions that callbacks raised.
-        lag: Seconds by which the call that should be next is overdue; above a second or two, the
-            budget is too small for the number of sessions.
+        lag: Seconds by which the call that should be next is overdue.
         last_error: Why the latest call failed that is being tried again; None while calls succeed.
+        overload: What would do where calls have come late for half a minute; else None.
     """
 
     calls: int
@@ -71,6 +73,7 @@ class PollerStatistics:
     callback_errors: int
     lag: float
     last_error: str | None
+    overload: Shortfall | None = None
 
 
 class Poller:
@@ -293,6 +296,14 @@ class Poller:
         """
         self._engine.look_now(session_id)
 
+    def history(self) -> History:
+        """Return what this poller has learned of how long sessions stay in their states.
+
+        It is nothing unless the schedule is `PayAsYouWait`. What one that was given as `history`
+        already knew is not in it: `history + poller.history()` is both.
+        """
+        return self._engine.history()
+
     def statistics(self) -> PollerStatistics:
         """Return the present figures. Only where an event loop runs."""
         engine, reader = self._engine, self._engine.reader
@@ -311,6 +322,7 @@ class Poller:
             callback_errors=engine.callback_failures,
             lag=reader.lag(),
             last_error=reader.last_error,
+            overload=reader.overload.advice,
         )
 
     async def _poll(self, scope: anyio.CancelScope) -> None:

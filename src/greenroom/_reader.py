@@ -41,6 +41,7 @@ from greenroom._errors import (
     Throttled,
     Unavailable,
 )
+from greenroom._overload import Overload
 from greenroom._schedule import Backoff
 from greenroom._states import Observation, TransitionTable
 
@@ -174,6 +175,9 @@ class Reader:
         self._call_timeout = call_timeout
         self._listener = listener
         self._log = log
+        self.overload = Overload()
+        self._turns = turns
+        self._limit = source.max_batch
         self._agenda = Agenda(source.max_batch, turns)
         self._polled: dict[str, _Polled] = {}
         self._wake = anyio.Event()
@@ -218,13 +222,18 @@ class Reader:
         while True:
             self._wake = anyio.Event()
             now = anyio.current_time()
-            due = self._agenda.next_due(now) if self.in_flight < MAX_IN_FLIGHT else math.inf
+            free = self.in_flight < MAX_IN_FLIGHT
+            due = self._agenda.next_due(now) if free else math.inf
             if due > now:
+                if free:
+                    self._mind_the_lag(0.0, now)
                 with anyio.CancelScope(deadline=due):
                     await self._wake.wait()
                 continue
             await self._limiter.acquire()
-            taken = self._agenda.take(anyio.current_time())
+            now = anyio.current_time()
+            self._mind_the_lag(now - due, now)
+            taken = self._agenda.take(now)
             call = {
                 id_: polled
                 for id_ in taken
@@ -237,6 +246,20 @@ class Reader:
                 tasks.start_soon(self._call, call)
             else:
                 self._limiter.refund()
+
+    def _mind_the_lag(self, lag: float, now: float) -> None:
+        if self.overload.called(lag, now):
+            wanted = self._turns.wanted(now)
+            if advice := self.overload.advise(lag, wanted, self._limit, now):
+                self._log.warning(
+                    "poller.overloaded",
+                    lag=round(lag, 1),
+                    rate=round(advice.rate, 2),
+                    rate_needed=round(advice.rate_needed, 2),
+                    batch_needed=advice.batch_needed,
+                )
+        elif self.overload.over(now):
+            self._log.info("poller.caught_up", lag=round(lag, 1))
 
     async def _call(self, call: dict[str, _Polled]) -> None:
         asked_at = anyio.current_time()

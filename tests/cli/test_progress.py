@@ -11,7 +11,14 @@ import anyio
 import pytest
 from rich.console import Console
 
-from greenroom import PollerStatistics, RateLimiter, Transition, Verdict, WaitResult
+from greenroom import (
+    PollerStatistics,
+    RateLimiter,
+    Shortfall,
+    Transition,
+    Verdict,
+    WaitResult,
+)
 from greenroom.cli._interrupt import interruptible
 from greenroom.cli._live import LiveView
 from greenroom.cli._outage import QUIET, Outage
@@ -109,7 +116,7 @@ def test_the_live_view_shows_what_matters_and_nothing_that_bites() -> None:
         progress.begin(["[bold]a[/bold]", "b\x1b[2J"], now=0.0)
         progress.transition(_change("b\x1b[2J", "ODD\nSTATE"))
         with LiveView("nimble-session until READY", 60.0, console=console) as view:
-            late = replace(DOWN, lag=9.0, throttled=3, failed=4)
+            late = replace(DOWN, overload=Shortfall(9.0, 3.0, 6.84, 228), throttled=3, failed=4)
             view.tick(progress, late, RateLimiter(10, 20).statistics(), 12.0)
 
     anyio.run(draw)
@@ -118,7 +125,7 @@ def test_the_live_view_shows_what_matters_and_nothing_that_bites() -> None:
     assert "time left: unknown, deadline in 48.0 s" in picture
     assert "3 throttled" in picture
     assert "no answer for 0.0 s, trying on: nobody there" in picture
-    assert "calls are 9.0 s late" in picture
+    assert "calls come 9.0 s late: --rate 6.9 would do" in picture
     assert "[bold]a[/bold]" in picture
     assert "b [2J" in picture
     assert "ODD STATE" in picture

@@ -15,16 +15,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from greenroom.cli._printing import printable, span
+from greenroom.cli._printing import printable, shortfall, span
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from greenroom._poller import PollerStatistics
     from greenroom.cli._outage import Outage
-
-LATE = 2.0
-"""Seconds by which calls may be overdue before a view warns."""
 
 BAD = "bold red"
 WARNING = "yellow"
@@ -96,9 +93,8 @@ def warnings(
         error = printable(polled.last_error or "")
         lasting = span((now - since) * speed)
         lines.append(Text(f"no answer for {lasting}, trying on: {error}", style=BAD))
-    if polled.lag > LATE / speed:
-        overdue = span(polled.lag * speed)
-        lines.append(Text(f"calls are {overdue} late: --rate is low for so many", style=WARNING))
+    if polled.overload is not None:
+        lines.append(Text(shortfall(polled.overload, speed), style=WARNING))
     return lines
 
 

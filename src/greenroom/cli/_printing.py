@@ -7,6 +7,7 @@ characters are taken out of it before it reaches a terminal.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from greenroom._launch._events import Changed
     from greenroom._launch._lines import WorkstationResult
+    from greenroom._overload import Shortfall
     from greenroom._results import Transition, WaitResult
     from greenroom.cli._status import Tally
 
@@ -264,6 +266,12 @@ def span(seconds: float) -> str:
         return f"{minutes} min {rest:02} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min"
+
+
+def shortfall(short: Shortfall, speed: float = 1.0) -> str:
+    """Return how late calls come, and what would do."""
+    rate = math.ceil(short.rate_needed / speed * 10) / 10
+    return f"calls come {span(short.lag * speed)} late: --rate {rate:g} would do"
 
 
 def cost(summary: Summary) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from greenroom._states import Verdict
 from greenroom.cli._pace import Pace
-from greenroom.cli._printing import printable, span
+from greenroom.cli._printing import printable, shortfall, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -106,6 +106,8 @@ class Progress:
         """Return all of it on one line."""
         states = ", ".join(f"{count} {state}" for state, count in self.states())
         trouble = "; no answer at the moment" if statistics.last_error else ""
+        if statistics.overload is not None:
+            trouble += f"; {shortfall(statistics.overload, self._speed)}"
         return (
             f"{self.settled} of {self.total} settled after {span(self.elapsed(now))}: {states}; "
             f"{statistics.calls} calls, {statistics.throttled} throttled{trouble}"

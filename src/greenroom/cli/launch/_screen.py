@@ -13,7 +13,7 @@ import click
 
 from greenroom._launch._lines import Phase
 from greenroom.cli._outage import Outage
-from greenroom.cli._printing import printable, span
+from greenroom.cli._printing import printable, shortfall, span
 from greenroom.cli._screen import LINE_INTERVAL
 
 if TYPE_CHECKING:
@@ -102,4 +102,9 @@ def progress_line(glance: Glance) -> str:
     counts = glance.account.counts
     phases = ", ".join(f"{counts[phase]} {phase}" for phase in Phase if counts[phase])
     total = len(glance.account.lines)
-    return f"{total} workstations after {span(glance.elapsed)}: {phases}; {glance.cost.calls} calls"
+    short = glance.polled.overload
+    late = "" if short is None else f"; {shortfall(short)}"
+    return (
+        f"{total} workstations after {span(glance.elapsed)}: {phases}; "
+        f"{glance.cost.calls} calls{late}"
+    )
