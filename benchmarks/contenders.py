@@ -1,4 +1,4 @@
-"""Three ways to wait for many sessions, each run by `peers.py` in a process of its own.
+"""Five ways to wait for many sessions, each run by `peers.py` in a process of its own.
 
 A contender is an async context manager: entering it opens its client, and it yields a function that
 waits for every session and tells each answer the moment it has it. An answer is the state in which
@@ -28,7 +28,7 @@ from botocore import retryhandler
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, WaiterError
 from botocore.loaders import Loader
 
-from greenroom import Every, Poller, RateLimiter, Verdict
+from greenroom import Every, PayAsYouWait, Poller, RateLimiter, Schedule, Verdict
 from greenroom.sources import nimble
 
 RATE = 10.0
@@ -40,8 +40,14 @@ BURST = 20
 TIMEOUT = 1800.0
 """Simulated seconds that every wait may last."""
 
+PRICE, LOW_PRICE = 20.0, 2.0
+"""Session-seconds that a call is worth: greenroom's own choice, and that of one in a hurry."""
+
+CEILING = 60.0
+"""Simulated seconds after which greenroom reads a session in any case."""
+
 INTERVAL = 2.5
-"""Simulated seconds between greenroom's looks, which is what it does where nothing is said."""
+"""Simulated seconds between greenroom's looks where it is given an interval."""
 
 CONNECTIONS = 300
 """Connections that a peer may open: enough that the pool is not what is measured."""
@@ -75,8 +81,20 @@ class Place:
     speed: float
 
 
+def paying(price: float) -> Callable[[Place], AbstractAsyncContextManager[WaitForAll]]:
+    """One greenroom poller for all sessions, which pays a price for its calls."""
+    return lambda place: poller(
+        place, PayAsYouWait(price / place.speed, ceiling=CEILING / place.speed)
+    )
+
+
+def every(place: Place) -> AbstractAsyncContextManager[WaitForAll]:
+    """One greenroom poller for all sessions, which reads them at an interval."""
+    return poller(place, Every(INTERVAL / place.speed))
+
+
 @asynccontextmanager
-async def poller(place: Place) -> AsyncIterator[WaitForAll]:
+async def poller(place: Place, schedule: Schedule | PayAsYouWait) -> AsyncIterator[WaitForAll]:
     """One greenroom poller for all sessions."""
     speed = place.speed
     async with (
@@ -84,7 +102,7 @@ async def poller(place: Place) -> AsyncIterator[WaitForAll]:
         Poller(
             sessions,
             limiter=RateLimiter(max_rate=RATE * speed, burst=BURST),
-            schedule=Every(INTERVAL / speed),
+            schedule=schedule,
             settle=30 / speed,
             not_found_grace=30 / speed,
         ) as polled,
@@ -151,7 +169,9 @@ async def retrying(place: Place) -> AsyncIterator[WaitForAll]:
 
 
 CONTENDERS: Mapping[str, Callable[[Place], AbstractAsyncContextManager[WaitForAll]]] = {
-    "greenroom": poller,
+    "greenroom": paying(PRICE),
+    "hurried": paying(LOW_PRICE),
+    "interval": every,
     "waiter": waiter,
     "tenacity": retrying,
 }

@@ -25,14 +25,26 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 
-from contenders import BURST, CONTENDERS, FAILURES, INTERVAL, RATE, TIMEOUT, Place
+from contenders import (
+    BURST,
+    CONTENDERS,
+    FAILURES,
+    INTERVAL,
+    LOW_PRICE,
+    PRICE,
+    RATE,
+    TIMEOUT,
+    Place,
+)
 from greenroom.simulator import Limit, Settings, Simulator, Work, serve
 
 LATENCY = (0.05, 0.2)
 FAILING = 0.05
 
 LABELS = {
-    "greenroom": f"greenroom, one poller, every {INTERVAL:g} s",
+    "greenroom": f"greenroom, at a price of {PRICE:g}",
+    "hurried": f"greenroom, at a price of {LOW_PRICE:g}",
+    "interval": f"greenroom, every {INTERVAL:g} s",
     "waiter": "aiobotocore waiter per session",
     "tenacity": "tenacity, full jitter, per session",
 }

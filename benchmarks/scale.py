@@ -68,12 +68,12 @@ async def _poll(sessions: int, reads: int, *, watch: bool) -> Cost:
                     pass
 
         tasks.start_soon(follow if watch else wait)
-        while poller.statistics().reads < sessions:
+        while poller.statistics().reads < sessions:  # noqa: ASYNC110  # nobody tells
             await anyio.sleep(1)
         gc.collect()
         memory = (tracemalloc.get_traced_memory()[0] - before) / sessions / 1024
         start, reads_before = time.process_time(), poller.statistics().reads
-        while (done := poller.statistics().reads - reads_before) < reads:
+        while (done := poller.statistics().reads - reads_before) < reads:  # noqa: ASYNC110
             await anyio.sleep(5)
         cpu = (time.process_time() - start) / done * 1e6
         tasks.cancel_scope.cancel()

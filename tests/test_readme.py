@@ -148,3 +148,16 @@ def test_every_file_that_is_linked_exists():
 def test_every_source_file_that_is_named_exists():
     for name in re.findall(r"`(_\w+\.py)`", README):
         assert (ROOT / "src" / "greenroom" / name).exists(), name
+
+
+def test_what_one_run_has_learned_helps_the_next(examples, tmp_path):
+    path = tmp_path / "history.json"
+    path.write_text(greenroom.History().to_json())
+
+    async def mornings():
+        for _ in range(2):
+            ids = {f"s-{n}": [(0, "CREATE_IN_PROGRESS"), (200 + n, "READY")] for n in range(50)}
+            await examples["next_morning"](ScriptedSource(ids), ids, path)
+
+    run(mornings)
+    assert greenroom.read_history(path).departures("nimble-session") == 100

@@ -41,6 +41,7 @@ from greenroom._launch._events import LaunchEvent, StreamAccess
 from greenroom._launch._journal import read_report
 from greenroom._launch._launch import Launch, launch
 from greenroom._launch._lines import Attempt, Deletion, Phase, WorkstationResult
+from greenroom._launch._past import read_history
 from greenroom._launch._policy import LaunchPolicy
 from greenroom._launch._remedies import REMEDIES, Action, Remedy
 from greenroom._launch._report import LaunchReport
@@ -48,6 +49,7 @@ from greenroom._launch._site import Cost
 from greenroom._launch._specs import Spec, read_specs
 from greenroom._launch._studio import Studio
 from greenroom._limiter import AdaptiveRateLimiter, Limiter, LimiterStatistics, RateLimiter
+from greenroom._overload import Shortfall
 from greenroom._poller import Poller, PollerStatistics, wait
 from greenroom._reader import PagedSource, Source
 from greenroom._results import Transition, WaitResult, WaitResults
@@ -97,6 +99,7 @@ __all__ = [
     "Remedy",
     "Schedule",
     "SessionMissing",
+    "Shortfall",
     "Source",
     "SourceError",
     "Spec",
@@ -120,6 +123,7 @@ __all__ = [
     "WorkstationResult",
     "act",
     "launch",
+    "read_history",
     "read_report",
     "read_specs",
     "wait",

@@ -52,8 +52,8 @@ class Agenda:
             self._urgent.put(Turn(now, next(self._serials), session_id))
 
     def soon(self, session_id: str, now: float) -> None:
-        """Give `session_id`, which is new, a turn as soon as a call for newcomers is worth it."""
-        if session_id not in self._turns and not self._regular.has(session_id):
+        """Give `session_id`, for which a wait has begun, a turn in the next newcomers' call."""
+        if session_id not in self._turns:
             self._regular.welcome(session_id, now)
 
     def later(self, look: Look) -> None:

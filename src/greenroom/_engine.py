@@ -78,6 +78,7 @@ class Engine:
 
     Attributes:
         table: The source's transition table.
+        patience: For how long news that may be old is not acted on.
         reader: Makes the calls, and counts them.
         alarms: Minds the deadlines.
         callbacks: Who wants to hear of what.
@@ -115,7 +116,7 @@ class Engine:
         else:
             self._turns = Intervals(schedule, source.max_batch)
         self.reader = Reader(source, limiter, self._turns, call_timeout, self, self._log)
-        self._patience = patience
+        self.patience = patience
         self._strict = strict
         self._remembered: OrderedDict[str, Tracker] = OrderedDict()
         self._unknown_states: set[str] = set()
@@ -174,6 +175,12 @@ class Engine:
         if session is not None and wait in session.waits:
             del session.waits[wait]
             self._release(session)
+
+    def look_again(self, waits: Iterable[Wait]) -> None:
+        """Look at those of these that only doubt keeps pending."""
+        for wait in waits:
+            if self.sessions[wait.id].tracker.in_doubt(wait.goal):
+                self.reader.at_once(wait.id)
 
     def look_last(self, waits: Iterable[Wait]) -> None:
         """Read these once more and then time out."""
@@ -336,7 +343,7 @@ class Engine:
         session = self.sessions.get(session_id)
         if session is None:
             tracker = self._remembered.pop(session_id, None)
-            session = Session(tracker or Tracker(session_id, self.table, self._patience))
+            session = Session(tracker or Tracker(session_id, self.table, self.patience))
             self.sessions[session_id] = session
         self.reader.soon(session_id)
         return session

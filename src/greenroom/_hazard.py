@@ -154,7 +154,8 @@ class Evidence:
 
     def _draw(self, before: Evidence | None) -> Curve:
         known = self if before is None else self + before
-        least = FLOOR * known._left / known._exposed if known._exposed else 0.0
+        seconds = sum(known.exposure)
+        least = FLOOR * sum(known.events) / seconds if seconds else 0.0
         rates = map(
             truediv,
             (PRIOR_EVENTS + each for each in _nearby(known.events)),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 COMPANY = 0.4
 """The part of the interval after a call in which newcomers wait for each other."""
 
-MOST_COMPANY = 1.0
+MOST_COMPANY = 5.0
 """Seconds that they wait at most."""
 
 

@@ -43,6 +43,11 @@ class Patience:
     settle: float = 30.0
     not_found_grace: float = 30.0
 
+    @property
+    def durations(self) -> frozenset[float]:
+        """Seconds after the start of a wait at which some doubt ends."""
+        return frozenset((self.settle, self.not_found_grace))
+
 
 class Tracker:
     """The memory of one session.
@@ -179,6 +184,12 @@ class Tracker:
         ):
             return Verdict.PENDING
         return verdict
+
+    def in_doubt(self, goal: Goal) -> bool:
+        """Return whether a wait for `goal` that is pending is so for nothing but doubt."""
+        if self.observation is None or self._absences:
+            return True
+        return self._table.verdict(self.observation.state, goal) is not Verdict.PENDING
 
     def absence_would_count(self, goal: Goal, since: float, now: float) -> bool:
         """Return whether a not-found could decide this wait, and is worth asking alone for."""

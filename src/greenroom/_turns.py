@@ -35,7 +35,7 @@ class Turns(Protocol):
     """Whose turn it is, of those who are neither urgent nor held back."""
 
     def welcome(self, session_id: str, now: float) -> None:
-        """Give a turn soon to a session that was never read."""
+        """Give a turn soon to a session that somebody new waits for."""
         ...
 
     def back(self, look: Look) -> None:

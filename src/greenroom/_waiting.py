@@ -3,7 +3,8 @@
 A group wakes whoever waits for it and holds no task of its own, so cancelling that task is all it
 takes to leave. The engine settles waits one by one and minds the deadline, also while nobody
 listens. When the deadline comes, what is still pending gets **one last look**, so that nobody is
-told *timeout* about a session that had just become ready.
+told *timeout* about a session that had just become ready. And when it is time to believe that a
+session is missing, or at rest for good, it is looked at, not only when its turn comes.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from greenroom._errors import GreenroomError
+    from greenroom._tracker import Patience
 
 LAST_LOOK = 2.0
 """Seconds past the deadline in which the answer to the last look must arrive."""
@@ -56,6 +58,11 @@ class Wait:
 class Polling(Protocol):
     """What a group asks of the engine."""
 
+    @property
+    def patience(self) -> Patience:
+        """For how long news that may be old is not acted on."""
+        ...
+
     def join(self, wait: Wait) -> None:
         """Begin to poll for this wait."""
         ...
@@ -66,6 +73,10 @@ class Polling(Protocol):
 
     def leave_later(self, leave: Callable[[], None]) -> None:
         """Have `leave` called at a safe time."""
+        ...
+
+    def look_again(self, waits: Iterable[Wait]) -> None:
+        """Look at those of these that only doubt keeps pending."""
         ...
 
     def look_last(self, waits: Iterable[Wait]) -> None:
@@ -102,6 +113,8 @@ class Group:
         self._changed = anyio.Event()
         for wait in self._pending.values():
             engine.join(wait)
+        for patience in engine.patience.durations:
+            engine.set_alarm(now + patience, self._patience_over)
         engine.set_alarm(now + timeout, self._deadline_reached)
 
     def settled(self, wait: Wait, result: WaitResult) -> None:
@@ -140,6 +153,9 @@ class Group:
         if self._changed.is_set():
             self._changed = anyio.Event()
         await self._changed.wait()
+
+    def _patience_over(self) -> None:
+        self._engine.look_again(self._pending.values())
 
     def _deadline_reached(self) -> None:
         self._engine.look_last(self._pending.values())

@@ -11,8 +11,8 @@ Between two answers the sum of D over time is nearly a parabola: dD/dt = 1 - exp
 derivative is the hazard times exp(-x). So the moment at which it will reach the price is found by a
 formula, and checked when it has come.
 
-**Newcomers** have no state yet, and may be where they are wanted already; the chance of that is
-taken to be even, until they have shown better. So the D of each is half the time since the last
+**Newcomers**, whom somebody has only just begun to wait for, may be where they are wanted already;
+the chance of that is taken to be even, until they have shown better. So the D of each is half the time since the last
 call before it came: it is read at once where there has been none for long, and never more than
 `COMPANY` later.
 
@@ -54,8 +54,12 @@ NEWS = 0.1
 COMPANY = 10.0
 """Seconds that a newcomer waits for company at most."""
 
-LOOKAHEAD = 5.0
-"""Seconds after which a forecast is made anew: the hazard may have grown."""
+LOOKAHEAD = 0.05
+"""The part of its age that the best may grow older by until a forecast is made anew: the hazard may
+have grown meanwhile."""
+
+LEAST_LOOKAHEAD, MOST_LOOKAHEAD = 0.1, 5.0
+"""Seconds that this is at least, and at most."""
 
 NEARLY = 0.98
 """The part of the price that will do, so that no forecast is made anew for a trifle."""
@@ -74,13 +78,16 @@ class _Seat:
     """A session in its place.
 
     Attributes:
-        entered: When its state began; for a newcomer, when it came.
-        last: When it was last read; for a newcomer, when anybody was last before it came.
+        stage: Its state; None where it was never read.
+        entered: When its state began; when it came where that is not known.
+        last: When it was last read; when it came if it never was.
         waiting: Whether it has a turn coming. Who has not is passed over in its line.
-        once: Whether it was read only once.
+        came: When it came, if it is a newcomer.
+        unread: When the last call was made before it came, likewise.
+        fresh: Whether it was a newcomer until its latest read.
     """
 
-    __slots__ = ("entered", "last", "once", "session_id", "stage", "waiting")
+    __slots__ = ("came", "entered", "fresh", "last", "session_id", "stage", "unread", "waiting")
 
     def __init__(self, session_id: str, stage: _Stage | None, entered: float, last: float) -> None:
         self.session_id = session_id
@@ -88,7 +95,9 @@ class _Seat:
         self.entered = entered
         self.last = last
         self.waiting = True
-        self.once = False
+        self.came: float | None = None
+        self.unread = 0.0
+        self.fresh = False
 
 
 class _Stage:
@@ -154,8 +163,13 @@ class Worth:
         self._ranking: _Ranking | None = None
 
     def welcome(self, session_id: str, now: float) -> None:
-        """Give a turn to a session that was never read: at once, or soon in company."""
-        seat = self._seats[session_id] = _Seat(session_id, None, now, self._called_at)
+        """Give a turn at once, or soon in company, to a session that somebody new waits for."""
+        seat = _Seat(session_id, None, now, now)
+        if known := self._seats.get(session_id):
+            known.waiting = False
+            seat = _Seat(session_id, known.stage, known.entered, known.last)
+        seat.came, seat.unread = now, self._called_at
+        self._seats[session_id] = seat
         _clear(self._newcomers)
         self._newcomers.append(seat)
         self._crowd = max(self._crowd, len(self._seats))
@@ -174,8 +188,8 @@ class Worth:
         entered = min(look.at, self._learn(before, look, stage))
         seat = self._seats[look.session_id] = _Seat(look.session_id, stage, entered, look.at)
         stage.add(seat)
-        if before.stage is None:
-            seat.once = True
+        if before.came is not None:
+            seat.fresh = True
             self._chance = max(LEAST_CHANCE, self._chance * (1 - NEWS))
         self._ranking = None
 
@@ -189,7 +203,7 @@ class Worth:
         """Forget a session, though not what it has taught."""
         if seat := self._seats.pop(session_id, None):
             seat.waiting = False
-            self._chance = min(1.0, self._chance + NEWS * seat.once)
+            self._chance = min(1.0, self._chance + NEWS * seat.fresh)
             self._ranking = None
             if not self._seats:
                 self._crowd = 0
@@ -267,12 +281,13 @@ class Worth:
         if not best:
             return _Ranking(now, starves_at, best)
         if worth < NEARLY * price:
-            due = now + min(LOOKAHEAD, _time_to(price - worth, slope, bend))
+            ahead = min(MOST_LOOKAHEAD, max(LEAST_LOOKAHEAD, LOOKAHEAD * (now - best[0].entered)))
+            due = now + min(ahead, _time_to(price - worth, slope, bend))
         else:
             due = now - _time_back(worth - price, slope, bend)
-            new = [seat.entered for seat in best if seat.stage is None]
-            if new:  # whose D began to count only when they came
-                due = max(due, min(new))
+            came = [seat.came for seat in best if seat.came is not None]
+            if came:  # their D began to count only then
+                due = max(due, min(came))
         return _Ranking(now, min(due, starves_at), best)
 
     def _heads(self, now: float, price: float) -> tuple[list[tuple[_Bid, Iterator[_Bid]]], float]:
@@ -281,9 +296,9 @@ class Worth:
         starves_at = math.inf
         _clear(self._newcomers)
         if self._newcomers:
-            starves_at = self._newcomers[0].entered + self._patience()
             welcome = self._new_bids(now, price)
             heads.append((next(welcome), welcome))
+            starves_at = (self._newcomers[0].came or now) + self._patience()
         for stage in self._stages.values():
             curve = stage.curve()
             for place, cohort in tuple(stage.cohorts.items()):
@@ -301,9 +316,9 @@ class Worth:
         """Yield the newcomers, the first come first."""
         longest = price / self._chance
         for seat in self._newcomers:
-            if seat.waiting:
-                unread = now - max(seat.last, seat.entered - longest)
-                if now - seat.entered >= self._patience():
+            if seat.waiting and seat.came is not None:
+                unread = now - max(seat.unread, seat.came - longest)
+                if now - seat.came >= self._patience():
                     yield -max(price, self._chance * unread), 0, 0.0, 0.0, seat
                 else:
                     yield -self._chance * unread, 0, self._chance, 0.0, seat
