@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from greenroom._turns import Look, Queue, Turn, Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 class Agenda:
@@ -60,6 +60,13 @@ class Agenda:
         """Give a session that was read its next turn in due course, or as company."""
         self._turns.pop(look.session_id, None)
         self._regular.back(look)
+
+    def stayed(self, looks: Mapping[str, int], at: float) -> None:
+        """Do the same for those whose state is what it was."""
+        if self._turns:
+            for session_id in looks:
+                self._turns.pop(session_id, None)
+        self._regular.stayed(looks, at)
 
     def hold(self, session_id: str, until: float) -> None:
         """Keep `session_id` out of every call before `until`: asking for it just failed."""

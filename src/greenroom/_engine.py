@@ -11,6 +11,7 @@ Decisions are made elsewhere, by plain code: what a state means (`_states`), wha
 
 from __future__ import annotations
 
+import math
 from collections import Counter, OrderedDict, deque
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -34,7 +35,7 @@ from greenroom._waiting import Wait, Watch
 from greenroom._worth import Worth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from anyio.abc import TaskGroup
 
@@ -55,14 +56,16 @@ class Session:
         tracker: Its memory.
         waits: Who waits on it, in the order of joining.
         watches: Who watches it.
+        steady: Whether an answer that shows the same state again changes nothing for anybody.
     """
 
-    __slots__ = ("tracker", "waits", "watches")
+    __slots__ = ("steady", "tracker", "waits", "watches")
 
     def __init__(self, tracker: Tracker) -> None:
         self.tracker = tracker
         self.waits: dict[Wait, None] = {}
         self.watches: list[Watch] = []
+        self.steady = False
 
 
 class Engine:
@@ -164,6 +167,7 @@ class Engine:
         wait.reads_before = session.tracker.reads
         wait.history_from = max(0, len(session.tracker.history) - 1)
         session.waits[wait] = None
+        session.steady = False
 
     def leave_later(self, leave: Callable[[], None]) -> None:
         """Have `leave` called at a safe time: this is called by garbage collection."""
@@ -187,6 +191,7 @@ class Engine:
         now = anyio.current_time()
         for wait in waits:
             wait.final_at = now
+            self.sessions[wait.id].steady = False
             self.reader.at_once(wait.id)
 
     def settle(self, wait: Wait, verdict: Verdict, error: GreenroomError | None = None) -> None:
@@ -237,10 +242,24 @@ class Engine:
 
     # What the reader tells.
 
-    def observed(self, session_id: str, seen: Observation, asked_at: float) -> None:
-        """Take in a state."""
-        session = self.sessions[session_id]
-        tracker, now = session.tracker, anyio.current_time()
+    def observed(self, seen: Mapping[str, Observation], asked_at: float) -> None:
+        """Take in what one call showed, by session."""
+        now = anyio.current_time()
+        stayed: dict[str, int] = {}
+        for session_id, observation in seen.items():
+            session = self.sessions[session_id]
+            tracker = session.tracker
+            if session.steady and tracker.stays(observation, asked_at=asked_at, now=now):
+                stayed[session_id] = tracker.looks
+            else:
+                self._observed(session_id, session, observation, asked_at, now)
+        self.reads += len(stayed)
+        self.reader.stayed(stayed, asked_at)
+
+    def _observed(
+        self, session_id: str, session: Session, seen: Observation, asked_at: float, now: float
+    ) -> None:
+        tracker = session.tracker
         if seen.state not in self.table.moves and seen.state not in self._unknown_states:
             self._unknown_states.add(seen.state)
             self._log.warning("state.unknown", id=session_id, state=seen.state)
@@ -318,6 +337,7 @@ class Engine:
                 self.callbacks.transition(transition, self._tasks)
         now = anyio.current_time()
         refusal = self._refusal(tracker)
+        steady = not tracker.absent and refusal is None
         for wait in tuple(session.waits):
             if refusal is not None and wait.since <= tracker.asked_at:
                 self.settle(wait, Verdict.ERROR, refusal)
@@ -327,6 +347,10 @@ class Engine:
                 self.settle(wait, verdict)
             elif wait.final_at <= asked_at:
                 self.settle(wait, Verdict.TIMEOUT)
+            else:
+                begun = wait.since <= tracker.asked_at and wait.final_at == math.inf
+                steady = steady and begun and not tracker.in_doubt(wait.goal)
+        session.steady = steady
 
     def _since(self, transition: Transition) -> float | None:
         """Return when a state began that the service leads on from, as far as it tells.

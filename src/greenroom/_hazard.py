@@ -116,16 +116,20 @@ class Evidence:
         self._curve: Curve | None = None
         self._drawn_at = (0.0, 0.0)
 
-    def stayed(self, since: float, until: float) -> None:
-        """Take in that one did not leave between two ages."""
+    def stayed(self, since: float, until: float) -> int:
+        """Take in that one did not leave between two ages; return the bin of the second."""
         self._exposed += until - since
-        place = bisect_right(EDGES, since) - 1
         last = bisect_right(EDGES, until) - 1
+        if EDGES[last] <= since:
+            self.exposure[last] += until - since
+            return last
+        place = bisect_right(EDGES, since) - 1
         while place < last:
             place += 1
             self.exposure[place - 1] += EDGES[place] - since
             since = EDGES[place]
         self.exposure[last] += until - since
+        return last
 
     def left(self, age: float) -> None:
         """Take in that one left at an age."""

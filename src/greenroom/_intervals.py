@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from greenroom._turns import Look, Queue, Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from greenroom._schedule import Schedule
 
@@ -56,9 +56,13 @@ class Intervals:
 
     def back(self, look: Look) -> None:
         """Give a turn one interval after the read."""
-        interval = self._intervals[look.session_id] = self._schedule.delay(look.looks)
-        self._interval = interval
-        self._regular.put(Turn(look.at + interval, next(self._serials), look.session_id))
+        self.stayed({look.session_id: look.looks}, look.at)
+
+    def stayed(self, looks: Mapping[str, int], at: float) -> None:
+        """Give each a turn one interval after the read."""
+        for session_id, times in looks.items():
+            interval = self._intervals[session_id] = self._interval = self._schedule.delay(times)
+            self._regular.put(Turn(at + interval, next(self._serials), session_id))
 
     def put_off(self, session_id: str) -> None:
         """Take away a session's turn, if it has one."""

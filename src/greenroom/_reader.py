@@ -112,8 +112,8 @@ class PagedSource(Source, Protocol):
 class Listener(Protocol):
     """Who is told what the source said. Each of these decides on the session's next turn."""
 
-    def observed(self, session_id: str, seen: Observation, asked_at: float) -> None:
-        """Take in a state."""
+    def observed(self, seen: Mapping[str, Observation], asked_at: float) -> None:
+        """Take in what one call showed, by session."""
         ...
 
     def not_found(self, session_id: str, asked_at: float) -> None:
@@ -202,6 +202,10 @@ class Reader:
     def later(self, look: Look) -> None:
         """Give a session that was read its next turn in due course."""
         self._agenda.later(look)
+
+    def stayed(self, looks: Mapping[str, int], at: float) -> None:
+        """Do the same for those whose state is what it was."""
+        self._agenda.stayed(looks, at)
 
     def alone(self, session_id: str) -> None:
         """Ask for this session in a call of its own, as soon as possible."""
@@ -333,9 +337,11 @@ class Reader:
         self._answered_at = anyio.current_time()
         for id_ in present:
             self._polled[id_].failures = 0
+        self._listener.observed({id_: seen[id_] for id_ in present if id_ in seen}, asked_at)
+        for id_ in present:
             if id_ in seen:
-                self._listener.observed(id_, seen[id_], asked_at)
-            elif len(asked) == 1:
+                continue
+            if len(asked) == 1:
                 self._listener.not_found(id_, asked_at)
             else:
                 self._listener.unlisted(id_, asked_at)
@@ -403,9 +409,9 @@ def _checked(seen: Mapping[str, Observation], asked: Sequence[str]) -> Mapping[s
         if not (
             isinstance(one, Observation)
             and isinstance(one.state, str)
-            and isinstance(one.reason, str | None)
-            and isinstance(one.message, str | None)
-            and isinstance(one.changed_at, datetime | None)
+            and (one.reason is None or isinstance(one.reason, str))
+            and (one.message is None or isinstance(one.message, str))
+            and (one.changed_at is None or isinstance(one.changed_at, datetime))
         ):
             raise Unavailable(f"the source returned {one!r} for {id_}: no observation")
     return wanted

@@ -138,6 +138,27 @@ class Tracker:
             now,
         )
 
+    def stays(self, seen: Observation, *, asked_at: float, now: float) -> bool:
+        """Take in an answer that says what the last one said; return False if it does not.
+
+        It is what `observe` would do with it, for less: most answers are of this kind.
+        """
+        known = self.observation
+        if (
+            known is None
+            or self._absences
+            or seen.state != known.state
+            or seen.changed_at != known.changed_at
+        ):
+            return False
+        self.observation = seen
+        self.reads += 1
+        self.looks += 1
+        self._seen_at = now
+        if asked_at > self.asked_at:
+            self.asked_at = asked_at
+        return True
+
     def observe_absence(self, *, asked_at: float, now: float, at: datetime) -> Transition | None:
         """Take in a not-found that answered a question about this id alone."""
         self.reads += 1

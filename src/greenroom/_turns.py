@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -40,6 +40,15 @@ class Turns(Protocol):
 
     def back(self, look: Look) -> None:
         """Give the next turn to a session that was just read."""
+        ...
+
+    def stayed(self, looks: Mapping[str, int], at: float) -> None:
+        """Do the same as `back` for those whose state is what it was, which are most.
+
+        Args:
+            looks: For each session, answers in a row that showed the state.
+            at: When the read was asked for.
+        """
         ...
 
     def put_off(self, session_id: str) -> None:

@@ -12,9 +12,9 @@ derivative is the hazard times exp(-x). So the moment at which it will reach the
 formula, and checked when it has come.
 
 **Newcomers**, whom somebody has only just begun to wait for, may be where they are wanted already;
-the chance of that is taken to be even, until they have shown better. So the D of each is half the time since the last
-call before it came: it is read at once where there has been none for long, and never more than
-`COMPANY` later.
+the chance of that is taken to be even, until they have shown better. So the D of each is half the
+time since the last call before it came: it is read at once where there has been none for long, and
+never more than `COMPANY` later.
 
 **The price is that of a full call.** Where fewer sessions than fill a call have ever been here
 since nobody was, a call costs its part of the price: who waits alone is not kept waiting for the
@@ -33,11 +33,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from greenroom._hazard import EDGES, Curve, Evidence, bin_of
 from greenroom._schedule import PayAsYouWait, unseen
+from greenroom._turns import Look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    from greenroom._turns import Look
 
 CROWD = 100
 """Sessions that make a crowd, even where a call could read more."""
@@ -99,13 +98,21 @@ class _Seat:
         self.unread = 0.0
         self.fresh = False
 
+    def copy(self) -> _Seat:
+        """Return one like it, without a turn."""
+        other = _Seat(self.session_id, self.stage, self.entered, self.last)
+        other.waiting = False
+        other.came, other.unread, other.fresh = self.came, self.unread, self.fresh
+        return other
+
 
 class _Stage:
     """A state, what is known of leaving it, and those who stand in it."""
 
-    __slots__ = ("_past", "cohorts", "evidence")
+    __slots__ = ("_past", "cohorts", "evidence", "state")
 
-    def __init__(self, past: Evidence | None) -> None:
+    def __init__(self, state: str | None, past: Evidence | None) -> None:
+        self.state = state
         self.evidence = Evidence()
         self.cohorts: dict[int, deque[_Seat]] = {}
         self._past = past
@@ -113,11 +120,17 @@ class _Stage:
     def curve(self) -> Curve:
         return self.evidence.curve(self._past)
 
-    def add(self, seat: _Seat) -> None:
-        place = bin_of(seat.last - seat.entered)
-        if place not in self.cohorts:
-            self.cohorts[place] = deque()
-        self.cohorts[place].append(seat)
+    def add(self, seat: _Seat, place: int) -> None:
+        cohort = self.cohorts.get(place)
+        if cohort is None:
+            cohort = self.cohorts[place] = deque()
+        cohort.append(seat)
+
+    def clear(self) -> None:
+        for place, cohort in tuple(self.cohorts.items()):
+            _clear(cohort)
+            if not cohort:
+                del self.cohorts[place]
 
 
 _Bid = tuple[float, int, float, float, _Seat]
@@ -158,6 +171,7 @@ class Worth:
         self._seats: dict[str, _Seat] = {}
         self._newcomers: deque[_Seat] = deque()
         self._called_at = -math.inf
+        self._short_at = -math.inf  # when the best were last found not to be worth the price
         self._crowd = 0
         self._chance = CHANCE
         self._ranking: _Ranking | None = None
@@ -184,18 +198,36 @@ class Worth:
         before.waiting = False
         stage = self._stages.get(look.state)
         if stage is None:
-            stage = self._stages[look.state] = _Stage(self._past.get(look.state or ""))
+            stage = self._stages[look.state] = _Stage(
+                look.state, self._past.get(look.state or "")
+            )
         entered = min(look.at, self._learn(before, look, stage))
         seat = self._seats[look.session_id] = _Seat(look.session_id, stage, entered, look.at)
-        stage.add(seat)
+        stage.add(seat, bin_of(look.at - entered))
         if before.came is not None:
             seat.fresh = True
             self._chance = max(LEAST_CHANCE, self._chance * (1 - NEWS))
         self._ranking = None
 
+    def stayed(self, looks: Mapping[str, int], at: float) -> None:
+        """Learn the same from those whose state is what it was, and let them wait."""
+        for session_id in looks:
+            seat = self._seats[session_id]
+            stage, last = seat.stage, seat.last
+            if stage is None or seat.waiting or seat.came is not None or at < last:
+                self.back(Look(session_id, None if stage is None else stage.state, at))
+                continue
+            seat.last = at
+            seat.waiting = True
+            seat.fresh = False
+            stage.add(seat, stage.evidence.stayed(last - seat.entered, at - seat.entered))
+        self._ranking = None
+
     def put_off(self, session_id: str) -> None:
         """Take away a session's turn, if it has one."""
         if seat := self._seats.get(session_id):
+            if seat.waiting:  # its place in the line stays with the one it was
+                self._seats[session_id] = seat.copy()
             seat.waiting = False
             self._ranking = None
 
@@ -230,6 +262,9 @@ class Worth:
         taken = ranking.seats[:most]
         for seat in taken:
             seat.waiting = False
+        _clear(self._newcomers)
+        for stage in self._stages.values():
+            stage.clear()
         self._called_at = now
         self._ranking = None
         return [seat.session_id for seat in taken]
@@ -281,13 +316,16 @@ class Worth:
         if not best:
             return _Ranking(now, starves_at, best)
         if worth < NEARLY * price:
+            self._short_at = now
             ahead = min(MOST_LOOKAHEAD, max(LEAST_LOOKAHEAD, LOOKAHEAD * (now - best[0].entered)))
             due = now + min(ahead, _time_to(price - worth, slope, bend))
+        elif starves_at <= now:
+            due = starves_at
         else:
-            due = now - _time_back(worth - price, slope, bend)
-            came = [seat.came for seat in best if seat.came is not None]
-            if came:  # their D began to count only then
-                due = max(due, min(came))
+            # No D began to grow before its session was read, or came.
+            began = min(seat.last if seat.came is None else seat.came for seat in best)
+            back = now - _time_back(worth - price, slope, bend)
+            due = max(began, self._short_at, back)
         return _Ranking(now, min(due, starves_at), best)
 
     def _heads(self, now: float, price: float) -> tuple[list[tuple[_Bid, Iterator[_Bid]]], float]:
@@ -301,11 +339,8 @@ class Worth:
             starves_at = (self._newcomers[0].came or now) + self._patience()
         for stage in self._stages.values():
             curve = stage.curve()
-            for place, cohort in tuple(stage.cohorts.items()):
-                _clear(cohort)
-                if not cohort:
-                    del stage.cohorts[place]
-                    continue
+            stage.clear()
+            for place, cohort in stage.cohorts.items():
                 ceiling = self._schedule.ceiling_at(EDGES[place])
                 starves_at = min(starves_at, cohort[0].last + ceiling)
                 bids = _bids(cohort, len(heads), place, curve, now, ceiling, price)

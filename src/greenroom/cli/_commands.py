@@ -23,6 +23,7 @@ from greenroom.cli.launch._commands import (
     start_command,
     stop_command,
 )
+from greenroom.cli.plan._command import plan_command
 from greenroom.cli.report._command import report_command
 
 if TYPE_CHECKING:
@@ -265,5 +266,12 @@ def demo_command(sessions: int, speed: float, seed: int, output: str, no_live: b
     )
 
 
-for command in (launch_command, report_command, start_command, stop_command, delete_command):
+for command in (
+    launch_command,
+    plan_command,
+    report_command,
+    start_command,
+    stop_command,
+    delete_command,
+):
     greenroom.add_command(command)

@@ -49,6 +49,7 @@ MAX_BATCH = 100
 """Most session ids in one List, which keeps the URL well below what servers take."""
 
 _LIST = "ListStreamingSessions"
+_FIT = re.compile(r"[^\s,/\x00-\x1f\x7f-\x9f]{3,256}(,[^\s,/\x00-\x1f\x7f-\x9f]{3,256})*")
 _UNFIT = re.compile(r"[\s,/\x00-\x1f\x7f-\x9f]|^\.{0,2}$|^.{257}", re.DOTALL)
 
 

@@ -1,0 +1,1 @@
+"""`greenroom plan`: a launch rehearsed in virtual time, to choose a budget by."""
