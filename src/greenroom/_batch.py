@@ -49,7 +49,7 @@ class Agenda:
         self._regular.put_off(session_id)
         turn = self._turns.get(session_id)
         if turn is None or turn.due > now:
-            self._urgent.put(Turn(now, next(self._serials), session_id))
+            self._urgent.put(now, session_id)
 
     def soon(self, session_id: str, now: float) -> None:
         """Give `session_id`, for which a wait has begun, a turn in the next newcomers' call."""
@@ -71,7 +71,7 @@ class Agenda:
     def hold(self, session_id: str, until: float) -> None:
         """Keep `session_id` out of every call before `until`: asking for it just failed."""
         self._regular.put_off(session_id)
-        self._held.put(Turn(until, next(self._serials), session_id))
+        self._held.put(until, session_id)
 
     def apart(self, session_ids: Iterable[str], due: float) -> None:
         """Ask for these ids from `due` on, in a call that nobody else rides along with."""

@@ -11,7 +11,6 @@ Pure: `now` is injected, in seconds.
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import TYPE_CHECKING
 
@@ -44,15 +43,13 @@ class Intervals:
         self._newcomers = Queue(self._turns)
         self._regular = Queue(self._turns)
         self._intervals: dict[str, float] = {}
-        self._serials = itertools.count()
         self._interval = 0.0
         self._regular_from = -math.inf
         self._newcomers_from = -math.inf
 
     def welcome(self, session_id: str, now: float) -> None:
         """Give a turn at once, or in the next newcomers' call."""
-        due = max(now, self._newcomers_from)
-        self._newcomers.put(Turn(due, next(self._serials), session_id))
+        self._newcomers.put(max(now, self._newcomers_from), session_id)
 
     def back(self, look: Look) -> None:
         """Give a turn one interval after the read."""
@@ -60,9 +57,13 @@ class Intervals:
 
     def stayed(self, looks: Mapping[str, int], at: float) -> None:
         """Give each a turn one interval after the read."""
+        alike: dict[float, list[str]] = {}
         for session_id, times in looks.items():
-            interval = self._intervals[session_id] = self._interval = self._schedule.delay(times)
-            self._regular.put(Turn(at + interval, next(self._serials), session_id))
+            alike.setdefault(self._schedule.delay(times), []).append(session_id)
+        for interval, session_ids in alike.items():
+            self._interval = interval
+            self._intervals.update(dict.fromkeys(session_ids, interval))
+            self._regular.put(at + interval, *session_ids)
 
     def put_off(self, session_id: str) -> None:
         """Take away a session's turn, if it has one."""

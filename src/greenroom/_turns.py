@@ -7,6 +7,7 @@ two: each session at its own interval (`_intervals`), and whom it is worth most 
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -79,18 +80,19 @@ class Turns(Protocol):
         ...
 
 
-class Turn(NamedTuple):
-    """A turn that comes due by itself.
+class Turn:
+    """A turn that comes due by itself, of one session or of several at once.
 
     Attributes:
         due: When.
-        serial: What decides between those due at once.
-        session_id: Whose.
+        session_ids: Whose.
     """
 
-    due: float
-    serial: int
-    session_id: str
+    __slots__ = ("due", "session_ids")
+
+    def __init__(self, due: float, session_ids: Sequence[str]) -> None:
+        self.due = due
+        self.session_ids = session_ids
 
 
 class Queue:
@@ -100,16 +102,18 @@ class Queue:
         turns: The turn of each session. Queues may share it: a session is then in one of them.
     """
 
-    __slots__ = ("_heap", "_turns")
+    __slots__ = ("_heap", "_serials", "_turns")
 
     def __init__(self, turns: dict[str, Turn]) -> None:
         self._turns = turns
-        self._heap: list[Turn] = []
+        self._heap: list[tuple[float, int, Turn]] = []
+        self._serials = itertools.count()
 
-    def put(self, turn: Turn) -> None:
-        """Give a turn, in place of any that the session had."""
-        self._turns[turn.session_id] = turn
-        heapq.heappush(self._heap, turn)
+    def put(self, due: float, *session_ids: str) -> None:
+        """Give a turn to these, in place of any that they had."""
+        turn = Turn(due, session_ids)
+        self._turns.update(dict.fromkeys(session_ids, turn))
+        heapq.heappush(self._heap, (due, next(self._serials), turn))
 
     def due(self) -> float:
         """Return when the first turn comes due; infinity if there is none."""
@@ -120,14 +124,18 @@ class Queue:
         """Return those whose turn is due at `now`, at most so many; their turns are over."""
         taken: list[str] = []
         while len(taken) < most and (turn := self._first()) is not None and turn.due <= now:
-            heapq.heappop(self._heap)
-            del self._turns[turn.session_id]
-            taken.append(turn.session_id)
+            theirs = [each for each in turn.session_ids if self._turns.get(each) is turn]
+            fitting = theirs[: most - len(taken)]
+            turn.session_ids = theirs[len(fitting) :]
+            for session_id in fitting:
+                del self._turns[session_id]
+            taken += fitting
         return taken
 
     def _first(self) -> Turn | None:
         while self._heap:
-            if self._turns.get(self._heap[0].session_id) is self._heap[0]:
-                return self._heap[0]
+            turn = self._heap[0][2]
+            if any(self._turns.get(session_id) is turn for session_id in turn.session_ids):
+                return turn
             heapq.heappop(self._heap)
         return None

@@ -48,6 +48,9 @@ __all__ = [
 MAX_BATCH = 100
 """Most session ids in one List, which keeps the URL well below what servers take."""
 
+MOST_ID = 256
+"""Characters of an id at most."""
+
 _LIST = "ListStreamingSessions"
 _FIT = re.compile(r"[^\s,/\x00-\x1f\x7f-\x9f]{3,256}(,[^\s,/\x00-\x1f\x7f-\x9f]{3,256})*")
 _UNFIT = re.compile(r"[\s,/\x00-\x1f\x7f-\x9f]|^\.{0,2}$|^.{257}", re.DOTALL)
@@ -96,6 +99,7 @@ class Resources:
         self.client = client
         self.studio_id = studio_id
         self._get = get
+        self._in_one_part = len(get.parameters) == 1
 
     async def describe(self, ids: Sequence[str], /) -> Mapping[str, Observation]:
         """Read the states of at most `max_batch` things.
@@ -114,6 +118,8 @@ class Resources:
 
     def check_id(self, id_: str) -> str | None:
         """Return what is wrong with an id that no thing of this kind can have, or None."""
+        if self._in_one_part and isinstance(id_, str) and _is_usual(id_):
+            return None
         parts = id_.split("/") if isinstance(id_, str) else ()
         if len(parts) == len(self._get.parameters) and not any(map(_UNFIT.search, parts)):
             return None
@@ -240,8 +246,8 @@ class StreamingSessions(Resources, SessionActions):
         sessions = page.get("sessions")
         if not isinstance(sessions, list):
             raise self._garbage(_LIST)
-        observed = ((session, _observation(session)) for session in sessions)
-        return [(str(session.get("sessionId")), seen) for session, seen in observed if seen]
+        seen = ((_observation(session), session) for session in sessions)
+        return [(str(session.get("sessionId")), one) for one, session in seen if one is not None]
 
 
 KINDS: Mapping[str, Callable[[StreamingSessions], Resources]] = MappingProxyType(
@@ -319,20 +325,25 @@ async def connect(
 
 def _observation(resource: Any) -> Observation | None:
     """Return the state that a resource tells, or None if it tells none."""
-    if not isinstance(resource, dict) or not isinstance(resource.get("state"), str):
+    if not isinstance(resource, dict):
         return None
-    changed_at = resource.get("updatedAt")
+    get = resource.get
+    state, reason, message = get("state"), get("statusCode"), get("statusMessage")
+    changed_at = get("updatedAt")
+    if not isinstance(state, str):
+        return None
     return Observation(
-        state=resource["state"],
-        reason=_text(resource.get("statusCode")),
-        message=_text(resource.get("statusMessage")),
-        changed_at=changed_at if isinstance(changed_at, datetime) else None,
-        resource=resource,
+        state,
+        reason if isinstance(reason, str) else None,
+        message if isinstance(message, str) else None,
+        changed_at if isinstance(changed_at, datetime) else None,
+        resource,
     )
 
 
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+def _is_usual(part: str) -> bool:
+    """Return whether this is sure to be fit, which is quicker than to find out if it is unfit."""
+    return len(part) <= MOST_ID and part.isascii() and part.replace("-", "").isalnum()
 
 
 def _placeholder(parameter: str) -> str:
