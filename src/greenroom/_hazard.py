@@ -145,8 +145,9 @@ class Evidence:
         return self._curve
 
     def scaled(self, most: float) -> Evidence:
-        """Return the same evidence, worth at most so many departures."""
-        part = min(1.0, most / max(self._left, 1e-9))
+        """Return the same evidence, worth at most so many sessions, whether they left or not."""
+        standing = max(map(truediv, self.exposure, _WIDTHS))
+        part = min(1.0, most / max(self._left, standing, 1e-9))
         return Evidence((part * n for n in self.events), (part * s for s in self.exposure))
 
     def __add__(self, other: Evidence) -> Evidence:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from greenroom import _arguments
 from greenroom._errors import ConfigurationError
 from greenroom._hazard import BINS, EDGES, Evidence, bin_of
 
 WORTH = 30
-"""Departures that the history of one state is worth at most."""
+"""Sessions that the history of one state is worth at most."""
+
+_ODD = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What reading something else than a history can raise."""
 
 _NO_EVIDENCE: Mapping[str, Evidence] = {}
 
@@ -24,7 +27,10 @@ class History:
     """
 
     def __init__(self, kinds: Mapping[str, Mapping[str, Evidence]] | None = None) -> None:
-        self._kinds = {kind: dict(states) for kind, states in (kinds or {}).items()}
+        self._kinds = {
+            kind: {state: Evidence(each.events, each.exposure) for state, each in states.items()}
+            for kind, states in (kinds or {}).items()
+        }
 
     def __repr__(self) -> str:
         known = (
@@ -35,12 +41,16 @@ class History:
 
     def __add__(self, other: History) -> History:
         """Return what both know."""
-        both = {kind: dict(states) for kind, states in self._kinds.items()}
-        for kind, states in other._kinds.items():
-            known = both.setdefault(kind, {})
-            for state, evidence in states.items():
-                known[state] = known[state] + evidence if state in known else evidence
-        return History(both)
+        nothing = Evidence()
+        return History(
+            {
+                kind: {
+                    state: self.of(kind).get(state, nothing) + other.of(kind).get(state, nothing)
+                    for state in self.of(kind).keys() | other.of(kind).keys()
+                }
+                for kind in self._kinds.keys() | other._kinds.keys()
+            }
+        )
 
     def departures(self, kind: str) -> float:
         """Return how many departures from a state are known, over all states of a kind."""
@@ -62,9 +72,13 @@ class History:
             state: The state.
             stays: For each, seconds from entering it, and whether it was left then: if not, more is
                 not known.
+
+        Raises:
+            ConfigurationError: A time is negative or not finite. Nothing was taken in.
         """
+        checked = [(_arguments.seconds("stays", seconds), left) for seconds, left in stays]
         evidence = self._kinds.setdefault(kind, {}).setdefault(state, Evidence())
-        for seconds, left in stays:
+        for seconds, left in checked:
             evidence.stayed(0.0, seconds)
             if left:
                 evidence.left(seconds)
@@ -101,7 +115,7 @@ class History:
                 str(kind): {str(state): _evidence(rows) for state, rows in states.items()}
                 for kind, states in told["kinds"].items()
             }
-        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        except _ODD as error:
             raise ConfigurationError(
                 f"this is no history as History.to_json writes it: {error!r}"
             ) from error
@@ -112,7 +126,7 @@ def _evidence(rows: Any) -> Evidence:
     events, exposure = [0.0] * BINS, [0.0] * BINS
     for age, departures, seconds in rows:
         for value in (age, departures, seconds):
-            if not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+            if not isinstance(value, (int, float)) or not 0 <= value <= _arguments.MOST:
                 raise ValueError(f"{value!r} is no age, number or time")
         place = bin_of(age + 1e-3)
         events[place] += departures

@@ -163,7 +163,7 @@ class PayAsYouWait:
             much as 30 sessions, so that a wrong one cannot hurt.
 
     Raises:
-        ConfigurationError: The price or the ceiling is out of range, or both are endless.
+        ConfigurationError: The price or the ceiling is out of range, or `history` is none.
     """
 
     price: float = PRICE

@@ -174,6 +174,7 @@ class Worth:
         self._short_at = -math.inf  # when the best were last found not to be worth the price
         self._crowd = 0
         self._chance = CHANCE
+        self._trusting = True  # that the service's clock agrees with ours
         self._ranking: _Ranking | None = None
 
     def welcome(self, session_id: str, now: float) -> None:
@@ -189,7 +190,7 @@ class Worth:
         self._crowd = max(self._crowd, len(self._seats))
         if self._ranking is not None:
             alone = self._called_at + self._price() / (self._chance * len(self._newcomers))
-            due = min(self._ranking.due, max(now, alone))
+            due = min(self._ranking.due, max(now, alone), now + self._patience())
             self._ranking = self._ranking._replace(due=due, complete=False)
 
     def back(self, look: Look) -> None:
@@ -271,18 +272,19 @@ class Worth:
 
     def wanted(self, now: float) -> float:
         """Return how many reads a second would be worth their price."""
-        price, hazards, roots = self._price(), 0.0, 0.0
+        hazards = roots = starving = 0.0
         for seat in self._seats.values():
             if seat.stage is not None:
                 hazard = seat.stage.curve().rates[bin_of(now - seat.entered)]
                 hazards += hazard
                 roots += math.sqrt(hazard)
-        sessions = len(self._seats)
+            starving += 1 / self._schedule.ceiling_at(seat.last - seat.entered)
+        if not self._seats:
+            return 0.0
+        price, sessions = self._price(), len(self._seats)
         if sessions < self._limit:
-            worth = sessions * math.sqrt(hazards / (2 * price))
-        else:
-            worth = roots * math.sqrt(self._limit / (2 * price))
-        return max(worth, sessions / self._schedule.ceiling_at(0))
+            return max(starving, sessions * math.sqrt(hazards / (2 * price)))
+        return max(starving, roots * math.sqrt(self._limit / (2 * price)))
 
     def evidence(self) -> Mapping[str, Evidence]:
         """Return what was learned here, by state."""
@@ -291,8 +293,10 @@ class Worth:
     def _learn(self, before: _Seat, look: Look, stage: _Stage) -> float:
         """Take in what a read shows of leaving a state; return when the present one began."""
         if before.stage is None:
-            credible = look.since is not None and 0 <= look.at - look.since <= OLDEST
-            return look.since if credible and look.since is not None else before.entered
+            told = look.since
+            if told is None or not self._trusting or not 0 <= look.at - told <= OLDEST:
+                return before.entered
+            return told
         known, last = before.stage.evidence, before.last - before.entered
         if before.stage is stage:
             known.stayed(last, max(last, look.at - before.entered))
@@ -300,6 +304,7 @@ class Worth:
         if look.since is not None and before.last - SKEW <= look.since <= look.at + SKEW:
             left = max(last, look.since - before.entered)
         else:
+            self._trusting = self._trusting and look.since is None
             until = max(last, look.at - before.entered)
             left = before.stage.curve().median(last, until)
         known.stayed(last, left)
@@ -336,7 +341,8 @@ class Worth:
         if self._newcomers:
             welcome = self._new_bids(now, price)
             heads.append((next(welcome), welcome))
-            starves_at = (self._newcomers[0].came or now) + self._patience()
+            first = self._newcomers[0].came
+            starves_at = (now if first is None else first) + self._patience()
         for stage in self._stages.values():
             curve = stage.curve()
             stage.clear()
