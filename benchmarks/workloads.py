@@ -192,11 +192,12 @@ class Service:
         self.reads += len(ids)
         self._tokens = min(self._burst, self._tokens + (now - self._filled) * self._rate)
         self._filled = now
+        granted = self._tokens > 1 - 1e-6
+        self._tokens -= granted
         await anyio.sleep(LATENCY)
-        if self._tokens < 1 - 1e-6:
+        if not granted:
             self.throttled += 1
             raise greenroom.Throttled("too many calls")
-        self._tokens -= 1
         now += LATENCY
         return {id_: self._shown(self.lives[id_], now) for id_ in ids}
 

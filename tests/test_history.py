@@ -101,8 +101,8 @@ def test_it_is_worth_thirty_sessions_a_state_at_most_and_says_the_same(states, t
         part = sum(weak[state].exposure) / (sum(known.exposure) or 1)
         assert part >= min(1, 30 / max(1, sessions)) - 1e-9 or not sum(known.exposure)
         assert weak[state].exposure == pytest.approx([part * s for s in known.exposure])
-        weak[state].left(1)
-        weak[state].stayed(0, 1e5)
+        weak[state].leave(1)
+        weak[state].stay(0, 1e5)
     assert history.to_json() == before, "what is learned from it does not change it"
 
 

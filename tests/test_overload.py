@@ -107,6 +107,7 @@ def test_a_poller_says_what_rate_would_do(run, schedule):
 def test_an_overload_and_its_end_are_logged(run):
     async def main():
         ids = {f"s-{n}": [(0, "CREATE_IN_PROGRESS"), (100 + n / 2, "READY")] for n in range(600)}
+        ids["late"] = [(0, "CREATE_IN_PROGRESS"), (3600, "READY")]
         source = ScriptedSource(ids, max_batch=10)
         limiter = greenroom.RateLimiter(0.5)
         async with greenroom.Poller(source, limiter=limiter) as poller:

@@ -13,7 +13,7 @@ from greenroom import PayAsYouWait
 from greenroom._hazard import EDGES, Evidence, bin_of
 from greenroom._schedule import unseen
 from greenroom._turns import Look
-from greenroom._worth import CHANCE, COMPANY, LEAST_CHANCE, NEARLY, NEWS, Worth
+from greenroom._worth import CHANCE, LEAST_CHANCE, LONGEST_WELCOME, NEARLY, NEWS, Worth
 
 PRICE = 20.0
 WIDTHS = [after - before for before, after in pairwise((*EDGES, 2 * EDGES[-1]))]
@@ -103,7 +103,7 @@ class House:
 
     def go(self, *ids):
         for id_ in ids:
-            self.worth.discard(id_)
+            self.worth.discard(id_, settled=True)
             self.waiting.discard(id_)
             del self.seats[id_]
         self._crowd *= bool(self.seats)
@@ -115,7 +115,7 @@ class House:
         """When one has waited for too long."""
         seat = self.seats[id_]
         if seat.came is not None:
-            return seat.came + min(COMPANY, self.schedule.ceiling_at(0))
+            return seat.came + min(LONGEST_WELCOME, self.schedule.ceiling_at(0))
         # That of the youngest in its cohort, all of whom are of about the same age.
         return seat.last + self.schedule.ceiling_at(EDGES[bin_of(seat.last - seat.entered)])
 
@@ -398,7 +398,7 @@ def test_who_comes_when_it_is_quiet_is_read_at_once_and_takes_others_along(price
     house.read("a", at=0)
     house.put_off("a")
     house.come("b", at=500)
-    assert house.due_after(500) <= 500 + (COMPANY if price == math.inf else 0)
+    assert house.due_after(500) <= 500 + (LONGEST_WELCOME if price == math.inf else 0)
 
 
 @pytest.mark.parametrize("count", [5, 10, 40, 100])
@@ -416,7 +416,9 @@ def test_who_comes_when_it_is_busy_waits_until_the_company_is_worth_a_call(count
 def test_a_newcomer_waits_for_company_for_ten_seconds_or_its_ceiling_at_most(ceiling):
     house = busy(schedule=PayAsYouWait(PRICE, ceiling))
     house.come("new", at=0.5)
-    assert house.due_after(0.5) == pytest.approx(0.5 + min(COMPANY, ceiling or COMPANY))
+    assert house.due_after(0.5) == pytest.approx(
+        0.5 + min(LONGEST_WELCOME, ceiling or LONGEST_WELCOME)
+    )
     assert house.take(house.due_after(0.5)) == ["new"]
 
 
@@ -487,7 +489,7 @@ def test_a_newcomer_waits_no_longer_where_it_was_asked_before_when_a_call_is_due
     house = busy(schedule=PayAsYouWait(price, ceiling=60))
     assert house.due_after(0.1) == math.inf, "all have been asked for"
     house.come("new", at=0.5)
-    assert house.due_after(0.5) <= 0.5 + COMPANY
+    assert house.due_after(0.5) <= 0.5 + LONGEST_WELCOME
 
 
 # Who is where.
@@ -518,7 +520,7 @@ def test_everyone_waits_or_is_taken_and_is_taken_once(data, limit, schedule):
             worth.put_off(name)
             waiting.discard(name)
         elif action == "d":
-            worth.discard(name)
+            worth.discard(name, settled=data.draw(st.booleans()))
             seated.discard(name)
             waiting.discard(name)
         elif action == "u":
@@ -530,7 +532,6 @@ def test_everyone_waits_or_is_taken_and_is_taken_once(data, limit, schedule):
             assert len(set(taken)) == len(taken)
             assert set(taken) <= waiting
             waiting -= set(taken)
-        assert {each for each in "abcdefghij" if worth.has(each)} == waiting
     while (due := worth.due(now)) < math.inf:
         if due <= now:
             taken = worth.take(limit, now)
@@ -652,10 +653,26 @@ def test_what_was_learned_outlasts_those_who_taught_it():
         worth.welcome(f"s-{number}", 0)
         worth.back(Look(f"s-{number}", "P", 0))
         worth.back(Look(f"s-{number}", "DONE", 40, since=40))
-        worth.discard(f"s-{number}")
+        worth.discard(f"s-{number}", settled=True)
     assert sum(learned(worth).events) == 5
     assert sum(learned(worth).exposure) == pytest.approx(200)
     assert set(worth.evidence()) == {"P", "DONE"}
+
+
+def test_a_hazard_is_reckoned_anew_as_evidence_grows_and_not_for_every_read(monkeypatch):
+    drawn, curve = [], Evidence.curve
+    monkeypatch.setattr(Evidence, "curve", lambda *known: drawn.append(known) or curve(*known))
+    worth = House().worth
+    for number in range(3000):
+        worth.welcome("a", number)
+        worth.back(Look("a", "P", number))
+        worth.back(Look("a", "DONE", number + 50.0, since=number + 50.0))
+        worth.discard("a", settled=True)
+        worth.welcome("b", number)
+        worth.back(Look("b", "P", number))
+        assert worth.due(number) < math.inf
+        worth.discard("b", settled=False)
+    assert 100 < len(drawn) < 800, "two per cent more each time, once there are many"
 
 
 def test_who_is_not_found_is_in_no_state_to_be_learned():

@@ -6,7 +6,7 @@ answer goes to the session's tracker, which all who wait on it share, and then e
 judged on its own.
 
 Decisions are made elsewhere, by plain code: what a state means (`_states`), what an answer is worth
-(`_tracker`), when to look again (`_schedule`). This file carries them out.
+(`_tracker`), whose turn is next (`_worth`, `_intervals`). This file carries them out.
 """
 
 from __future__ import annotations
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 MAX_REMEMBERED = 10_000
 """Sessions nobody waits for any more whose last state is kept, so that no change is told twice."""
+
+ANSWERED = frozenset((Verdict.SUCCESS, Verdict.FAILURE, Verdict.UNREACHABLE, Verdict.MISSING))
+"""The verdicts with which an answer ends a wait."""
 
 MAX_CALLBACK_ERRORS = 100
 """Exceptions of callbacks that are kept; all of them are logged and counted."""
@@ -220,7 +223,7 @@ class Engine:
         wait.group.settled(wait, result)
         if self._tasks is not None:
             self.callbacks.outcome(result, self._tasks)
-        self._release(session)
+        self._release(session, settled=verdict in ANSWERED)
 
     def set_alarm(self, at: float, method: Callable[[], None]) -> None:
         """Have `method` called at `at`, unless its object is gone by then."""
@@ -353,9 +356,10 @@ class Engine:
         session.steady = steady
 
     def _since(self, transition: Transition) -> float | None:
-        """Return when a state began that the service leads on from, as far as it tells.
+        """Return when the state began, as far as the service tells.
 
-        In a state at rest only what a caller does counts, which is what a wait has begun after.
+        Only of a state that the service itself leads on from: one at rest is left when a caller
+        acts, whatever its age.
         """
         told = transition.changed_at
         if told is None or told.tzinfo is None or not self.table.moves.get(transition.after or ""):
@@ -372,12 +376,12 @@ class Engine:
         self.reader.soon(session_id)
         return session
 
-    def _release(self, session: Session) -> None:
+    def _release(self, session: Session, *, settled: bool = False) -> None:
         tracker = session.tracker
         if session.waits or session.watches or self.sessions.get(tracker.id) is not session:
             return
         del self.sessions[tracker.id]
-        self.reader.discard(tracker.id)
+        self.reader.discard(tracker.id, settled=settled)
         tracker.forget_details()
         self._remembered[tracker.id] = tracker
         if len(self._remembered) > MAX_REMEMBERED:

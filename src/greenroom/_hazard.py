@@ -13,7 +13,7 @@ additions:
 - **Reads censor.** That a session changed is known, when it changed only as an interval. The event
   is placed at the interval's median under what is known so far, unless the service tells the time.
 - **A prior that knows nothing.** k0 = 0.1 events at the hazard 1/age, the one that has no scale:
-  a session is as likely to leave between 10 s and 20 s as between 10 min and 20 min.
+  of those that stand there at any age, half are gone when it has doubled.
 - **A floor.** No hazard is less than a quarter of the mean, so that a wrong idea of a state cannot
   starve those in it.
 
@@ -38,7 +38,7 @@ RATIO = 1.08
 """By what the edges of later bins grow."""
 
 BINS = 160
-"""Bins; the last begins at an age of about five days and has no end."""
+"""Bins; the last begins at an age of about four days and has no end."""
 
 EDGES: Sequence[float] = (0.0, *(FIRST_BIN * RATIO**n for n in range(BINS - 1)))
 """The age at which each bin begins, in seconds."""
@@ -51,9 +51,6 @@ FLOOR = 0.25
 
 REACH = 2
 """Bins on either side that count as well."""
-
-GROWTH = 1.02
-"""By what events or exposure grow before the curve is drawn anew."""
 
 _WIDTHS = tuple(after - before for before, after in pairwise(EDGES))
 _MIDDLES = tuple((a + b) / 2 for a, b in pairwise((*EDGES, EDGES[-1] * RATIO)))
@@ -102,23 +99,23 @@ class Evidence:
     Attributes:
         events: Departures per bin.
         exposure: Seconds that sessions were known to stand there, per bin.
+        left: All departures.
+        exposed: All seconds.
     """
 
-    __slots__ = ("_curve", "_drawn_at", "_exposed", "_left", "events", "exposure")
+    __slots__ = ("events", "exposed", "exposure", "left")
 
     def __init__(
         self, events: Iterable[float] = (0.0,) * BINS, exposure: Iterable[float] = (0.0,) * BINS
     ) -> None:
         self.events = list(events)
         self.exposure = list(exposure)
-        self._left = sum(self.events)
-        self._exposed = sum(self.exposure)
-        self._curve: Curve | None = None
-        self._drawn_at = (0.0, 0.0)
+        self.left = sum(self.events)
+        self.exposed = sum(self.exposure)
 
-    def stayed(self, since: float, until: float) -> int:
+    def stay(self, since: float, until: float) -> int:
         """Take in that one did not leave between two ages; return the bin of the second."""
-        self._exposed += until - since
+        self.exposed += until - since
         last = bisect_right(EDGES, until) - 1
         if EDGES[last] <= since:
             self.exposure[last] += until - since
@@ -131,23 +128,26 @@ class Evidence:
         self.exposure[last] += until - since
         return last
 
-    def left(self, age: float) -> None:
+    def leave(self, age: float) -> None:
         """Take in that one left at an age."""
-        self._left += 1
+        self.left += 1
         self.events[bin_of(age)] += 1
 
     def curve(self, before: Evidence | None = None) -> Curve:
         """Return the hazard that this, and weaker evidence from `before`, make likely."""
-        left, exposed = self._drawn_at
-        if self._curve is None or self._left > GROWTH * left or self._exposed > GROWTH * exposed:
-            self._curve = self._draw(before)
-            self._drawn_at = (self._left, self._exposed)
-        return self._curve
+        known = self if before is None else self + before
+        least = FLOOR * known.left / known.exposed if known.exposed else 0.0
+        rates = map(
+            truediv,
+            (PRIOR_EVENTS + each for each in _nearby(known.events)),
+            map(float.__add__, _PRIOR_EXPOSURE, _nearby(known.exposure)),
+        )
+        return Curve(tuple(max(least, rate) for rate in rates))
 
     def scaled(self, most: float) -> Evidence:
         """Return the same evidence, worth at most so many sessions, whether they left or not."""
         standing = max(map(truediv, self.exposure, _WIDTHS))
-        part = min(1.0, most / max(self._left, standing, 1e-9))
+        part = min(1.0, most / max(self.left, standing, 1e-9))
         return Evidence((part * n for n in self.events), (part * s for s in self.exposure))
 
     def __add__(self, other: Evidence) -> Evidence:
@@ -156,17 +156,6 @@ class Evidence:
             map(float.__add__, self.events, other.events),
             map(float.__add__, self.exposure, other.exposure),
         )
-
-    def _draw(self, before: Evidence | None) -> Curve:
-        known = self if before is None else self + before
-        seconds = sum(known.exposure)
-        least = FLOOR * sum(known.events) / seconds if seconds else 0.0
-        rates = map(
-            truediv,
-            (PRIOR_EVENTS + each for each in _nearby(known.events)),
-            map(float.__add__, _PRIOR_EXPOSURE, _nearby(known.exposure)),
-        )
-        return Curve(tuple(max(least, rate) for rate in rates))
 
 
 def _nearby(values: Sequence[float]) -> Iterable[float]:

@@ -79,9 +79,9 @@ class History:
         checked = [(_arguments.seconds("stays", seconds), left) for seconds, left in stays]
         evidence = self._kinds.setdefault(kind, {}).setdefault(state, Evidence())
         for seconds, left in checked:
-            evidence.stayed(0.0, seconds)
+            evidence.stay(0.0, seconds)
             if left:
-                evidence.left(seconds)
+                evidence.leave(seconds)
 
     def to_json(self) -> str:
         """Return a JSON object: for each kind, state and bin [age, departures, seconds]."""

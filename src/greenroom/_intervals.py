@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from greenroom import _arguments
 from greenroom._turns import Look, Queue, Turn
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Intervals:
         self._newcomers = Queue(self._turns)
         self._regular = Queue(self._turns)
         self._intervals: dict[str, float] = {}
-        self._interval = 0.0
+        self._latest = 0.0
         self._regular_from = -math.inf
         self._newcomers_from = -math.inf
 
@@ -59,9 +60,10 @@ class Intervals:
         """Give each a turn one interval after the read."""
         alike: dict[float, list[str]] = {}
         for session_id, times in looks.items():
-            alike.setdefault(self._schedule.delay(times), []).append(session_id)
+            delay = _arguments.seconds("schedule.delay()", self._schedule.delay(times))
+            alike.setdefault(delay, []).append(session_id)
         for interval, session_ids in alike.items():
-            self._interval = interval
+            self._latest = interval
             self._intervals.update(dict.fromkeys(session_ids, interval))
             self._regular.put(at + interval, *session_ids)
 
@@ -69,20 +71,16 @@ class Intervals:
         """Take away a session's turn, if it has one."""
         self._turns.pop(session_id, None)
 
-    def discard(self, session_id: str) -> None:
+    def discard(self, session_id: str, *, settled: bool) -> None:  # noqa: ARG002
         """Forget a session."""
         self._turns.pop(session_id, None)
         self._intervals.pop(session_id, None)
-
-    def has(self, session_id: str) -> bool:
-        """Return whether a session has a turn coming."""
-        return session_id in self._turns
 
     def due(self, now: float) -> float:  # noqa: ARG002  # the turns know their times
         """Return when the first turn comes due."""
         regular = self._regular.due()
         # Who is late by a whole interval is late for want of calls, not for being spread.
-        spread = max(regular, min(self._regular_from, regular + self._interval))
+        spread = max(regular, min(self._regular_from, regular + self._latest))
         return min(self._newcomers.due(), spread)
 
     def take(self, most: int, now: float) -> Sequence[str]:
@@ -95,9 +93,10 @@ class Intervals:
             shortest = min(self._intervals[session_id] for session_id in regular)
             self._regular_from = now + shortest / calls if calls > 1 else -math.inf
         if self._limit > 1:
-            self._newcomers_from = now + min(COMPANY * self._interval, MOST_COMPANY)
+            self._newcomers_from = now + min(COMPANY * self._latest, MOST_COMPANY)
         return chosen + regular
 
     def wanted(self, now: float) -> float:  # noqa: ARG002  # the same at all times
-        """Return how many reads a second the intervals ask for."""
-        return sum(1 / interval for interval in self._intervals.values())
+        """Return how many reads a second the intervals ask for; infinity where one is 0."""
+        intervals = self._intervals.values()
+        return sum(1 / each for each in intervals) if all(intervals) else math.inf

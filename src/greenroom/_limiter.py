@@ -18,7 +18,7 @@ is throttled anyway find its way back:
 
 A quota that nobody knows has to be felt for, by the same rule: adding on the way up and multiplying
 on the way down brings those who share a quota to equal parts of it. The adaptive rate moves like a
-saw, from 0.7 of the quota to just above it.
+saw, from 0.7 of its top to just above the quota, or a fifth above where the service allows bursts.
 
 - It grows only while this limiter is what delays the calls. A rate that is not used is not tested:
   had it grown meanwhile, the next busy minute would begin with a flood. TCP has the same rule for
@@ -62,7 +62,7 @@ GROWTH = 0.1
 """Calls per second that each second of delay adds to an adaptive rate: 2 more in 20 s."""
 
 GROWTH_PART = 0.025
-"""The part of itself that each second of delay adds to an adaptive rate at most: twice in 28 s."""
+"""The part of itself that each second of delay adds to an adaptive rate at most: double in 28 s."""
 
 SUSTAINED = 1.0
 """Seconds for which the bucket must not have stood full before a delay counts."""

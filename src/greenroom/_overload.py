@@ -17,7 +17,7 @@ LATE = 5.0
 """Seconds by which a call is late enough to count."""
 
 PATIENCE = 30.0
-"""Seconds for which all calls must be late before it is said, and on time before that is."""
+"""Seconds for which all calls must be late before it is said; and on time before its end is."""
 
 REPEAT = 60.0
 """Seconds after which it is said again."""
@@ -73,7 +73,7 @@ class Overload:
         return now - self._late_since >= PATIENCE and now - self._told_at >= REPEAT
 
     def advise(self, lag: float, wanted: float, limit: int, now: float) -> Shortfall | None:
-        """Return what would do, or None if it is there already.
+        """Return what would do, or None if it is there already or nothing would.
 
         Args:
             lag: Seconds by which the present call comes late.
@@ -83,7 +83,7 @@ class Overload:
         """
         self._told_at = now
         rate = (self._late_calls - 1) / (now - self._late_since)
-        if wanted > MARGIN * rate * limit:
+        if MARGIN * rate * limit < wanted < math.inf:
             self.advice = Shortfall(lag, rate, wanted / limit, math.ceil(wanted / rate))
         else:
             self.advice = None

@@ -20,13 +20,13 @@ import anyio
 from greenroom import _arguments
 from greenroom._callbacks import Callback, Trigger
 from greenroom._engine import Engine
-from greenroom._errors import PollerClosed
+from greenroom._errors import ConfigurationError, PollerClosed
 from greenroom._history import History
 from greenroom._limiter import Limiter, RateLimiter
 from greenroom._overload import Shortfall
 from greenroom._reader import Source
 from greenroom._results import Transition, WaitResult, WaitResults
-from greenroom._schedule import Backoff, PayAsYouWait, Schedule
+from greenroom._schedule import PayAsYouWait, Schedule, default_schedule
 from greenroom._states import Verdict
 from greenroom._tracker import Patience
 from greenroom._waiting import AsCompleted, Group, Watch
@@ -101,8 +101,8 @@ class Poller:
         settle, not_found_grace: The patience it was given, in seconds.
 
     Raises:
-        ConfigurationError: A duration is negative, NaN or infinite, or the source's `max_batch` is
-            not a whole number of at least 1.
+        ConfigurationError: A duration is negative, NaN or infinite, the source's `max_batch` is not
+            a whole number of at least 1, or `schedule` is none.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Poller:
         self._engine = Engine(
             source,
             self.limiter,
-            _default_schedule(batch) if schedule is None else schedule,
+            default_schedule(batch) if schedule is None else _checked(schedule),
             Patience(self.settle, self.not_found_grace),
             _arguments.seconds("call_timeout", call_timeout, zero=False),
             strict=strict,
@@ -343,8 +343,12 @@ class Poller:
         return Group(self._engine, unique, goal, anyio.current_time(), limit)
 
 
-def _default_schedule(batch: int) -> Schedule | PayAsYouWait:
-    return PayAsYouWait() if batch > 1 else Backoff()
+def _checked(schedule: Schedule | PayAsYouWait) -> Schedule | PayAsYouWait:
+    if isinstance(schedule, PayAsYouWait) or callable(getattr(schedule, "delay", None)):
+        return schedule
+    raise ConfigurationError(
+        f"schedule={schedule!r} is no schedule, such as Every(10) or PayAsYouWait()"
+    )
 
 
 async def wait(

@@ -211,10 +211,15 @@ class Reader:
         """Ask for this session in a call of its own, as soon as possible."""
         self._agenda.apart((session_id,), anyio.current_time())
 
-    def discard(self, session_id: str) -> None:
-        """Stop asking for a session; an answer that is still on its way is dropped."""
+    def discard(self, session_id: str, *, settled: bool) -> None:
+        """Stop asking for a session; an answer that is still on its way is dropped.
+
+        Args:
+            session_id: The session.
+            settled: Whether that is because of what was answered.
+        """
         if self._polled.pop(session_id, None):
-            self._agenda.discard(session_id)
+            self._agenda.discard(session_id, settled=settled)
 
     def lag(self) -> float:
         """Return the seconds by which the next call is overdue."""

@@ -9,31 +9,42 @@ seconds ago, let H be the cumulative hazard of leaving its state, by age (`_haza
     x = H(age) - H(age - tau)               the chance-mass that it changed since it was read
     D = tau * (1 - (1 - exp(-x)) / x)       the expected seconds it has been done unseen
 
-D is the mean over the interval of the time since the change, where the hazard within it is even:
-tau * x / 2 for small x, and tau where it has certainly changed. Then
+D is the expected time since the change, nothing if there was none, where the hazard within the
+interval is even: tau * x / 2 for small x, and nearly tau where x is so large that it must have
+changed right after it was read. Then
 
 - *whom*: the at most B sessions with the largest D;
 - *when*: as soon as these add up to the price c, in session-seconds per call;
 - *nobody starves*: who is unread for longer than the ceiling counts c alone.
 
-Why this is right. Take one session of hazard h, read every tau seconds: a reading costs c / B, and
-the delay it ends is h * tau**2 / 2. The sum per second, c / (B * tau) + h * tau / 2, is least at
-tau = sqrt(2 * c / (B * h)): the square-root law of optimal inspection (Keller, "Optimum Checking
-Schedules for Systems Subject to Random Failure", Management Science 21(3), 1974). At that interval
-D is c / B for every session, whatever its hazard: so a common threshold on D keeps all of them at
-their optimum at once, which makes D an index in the sense of Whittle ("Restless Bandits", Journal
-of Applied Probability 25A, 1988), and B of them at the threshold add up to c. That a call is made
-when the delay it ends has grown to what it costs is the rule for acknowledgements in TCP, which
-never costs more than twice the optimum of one who knows the future (Dooly, Goldman and Scott,
-"On-line analysis of the TCP acknowledgment delay problem", Journal of the ACM 48(2), 2001).
+`_worth` carries this out.
 
-It can be audited: while the price triggers the calls, each ends delay worth c, so
+Why it is right. Take one session of hazard h, read every tau seconds, so often that x = h * tau is
+small: a reading costs c / B, and the delay it ends is h * tau**2 / 2. The sum per second, which is
+c / (B * tau) + h * tau / 2, is least at tau = sqrt(2 * c / (B * h)): the square-root law of optimal
+inspection (Keller, "Optimum Checking Schedules for Systems Subject to Random Failure", Management
+Science 21(3), 1974). At that interval D is c / B for every session, whatever its hazard: so a
+common threshold on D keeps all of them at their optimum at once, and B of them at the threshold add
+up to c. To first order in x that makes D an index in the sense of Whittle ("Restless Bandits",
+Journal of Applied Probability 25A, 1988); at x = 1 the exact one is twice as large, which the
+ceiling makes harmless. To make a call when the
+delay that it ends has grown to what it costs is the online rule for the problem of acknowledgements
+in TCP. There it never costs more than twice the optimum of one who knows the future (Dooly, Goldman
+and Scott, "On-line analysis of the TCP acknowledgment delay problem", Journal of the ACM 48(2),
+2001); here delay is only expected, and a call ends that of B, so it is a guide and no promise.
+
+It can be audited: while the price triggers the calls, each is expected to end delay worth c, so
+where H is right
 
     total delay = c * calls,   and   mean delay = c * calls per session.
 
 The price is therefore the knob between calls and mean delay. The ceiling is the knob for the tail:
 it bounds how long the last of them can go unseen, at the cost of calls. An infinite price with a
 ceiling of s seconds is a fixed interval of s.
+
+c is the price of a full call. Until a hundred sessions, or a full call if that is fewer, have been
+polled at once, a call is worth that part of it: who waits alone is not kept waiting for the sake of
+a crowd that never comes, and the last of three hundred is read as the others were.
 
 **Every** is that fixed interval, with its calls spread evenly. Half of it is the mean delay.
 
@@ -63,13 +74,13 @@ PRICE = 20.0
 """Session-seconds of delay that a full call is worth, unless a price is given."""
 
 CEILING = 60.0
-"""Seconds that the least of the usual ceilings is."""
+"""Seconds for which a young session may go unread."""
 
 CEILING_SHARE = 0.1
 """The part of its age for which an older session may go unread."""
 
 MOST_CEILING = 600.0
-"""Seconds that the greatest of the usual ceilings is."""
+"""Seconds for which none may, however old."""
 
 _SMALL = 1e-3
 
@@ -78,7 +89,11 @@ class Schedule(Protocol):
     """Anything that says how long a session waits for the next look."""
 
     def delay(self, looks: int) -> float:
-        """Return seconds until the next look, after `looks` (1 or more) at an unchanged state."""
+        """Return the seconds until the next look, 0 or more and finite.
+
+        Args:
+            looks: Looks in a row, 1 or more, that showed the present state.
+        """
         ...
 
 
@@ -155,8 +170,9 @@ class PayAsYouWait:
 
     Attributes:
         price: Session-seconds of delay that a full call is worth, more than 0; infinity where only
-            the ceiling is to trigger calls. Where fewer sessions are polled than fill a call, or
-            than 100, a call is worth that part of the price.
+            the ceiling is to trigger calls. Until 100 sessions, or a full call if that is fewer,
+            have been polled at once, a call is worth that part of it. Where a call reads one
+            session, 2 is a good price.
         ceiling: Seconds after which a session is read whatever that is worth; None for a tenth of
             its age, but at least 60 s and at most 600 s.
         history: What earlier runs have shown of how long sessions stay in their states; counts as
@@ -188,6 +204,13 @@ class PayAsYouWait:
         if self.ceiling is not None:
             return self.ceiling
         return min(MOST_CEILING, max(CEILING, age * CEILING_SHARE / (1 - CEILING_SHARE)))
+
+
+def default_schedule(
+    batch: int, jitter: Callable[[float], float] = backoff.full_jitter
+) -> Schedule | PayAsYouWait:
+    """Return the schedule of a source that reads so many in one call, where none is given."""
+    return PayAsYouWait() if batch > 1 else Backoff(jitter=jitter)
 
 
 def unseen(tau: float, x: float) -> float:

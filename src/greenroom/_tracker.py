@@ -207,7 +207,9 @@ class Tracker:
         return verdict
 
     def in_doubt(self, goal: Goal) -> bool:
-        """Return whether a wait for `goal` that is pending is so for nothing but doubt."""
+        """Return whether only doubt keeps a pending wait for `goal` from ending."""
+        if not self.reads:  # it is to be read anyway
+            return False
         if self.observation is None or self._absences:
             return True
         return self._table.verdict(self.observation.state, goal) is not Verdict.PENDING

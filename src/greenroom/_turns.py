@@ -56,12 +56,8 @@ class Turns(Protocol):
         """Take away a session's turn, if it has one: something else takes care of it."""
         ...
 
-    def discard(self, session_id: str) -> None:
-        """Forget a session."""
-        ...
-
-    def has(self, session_id: str) -> bool:
-        """Return whether a session has a turn coming."""
+    def discard(self, session_id: str, *, settled: bool) -> None:
+        """Forget a session: it is settled, or nobody waits for it any more."""
         ...
 
     def due(self, now: float) -> float:

@@ -2,23 +2,19 @@
 
 The rule asks at every call for the sessions with the largest D, out of a hundred thousand whose D
 all grow by the second. Hardly any is looked at in vain, because they wait in *cohorts*: those that
-stood in the same state, at about the same age, when they were last read. Members of a cohort
-differ only in when that was, and are lined up in that order; so the largest D of a cohort is its
-first member's, and the largest of all are found by merging the heads of some hundred cohorts. A
-session changes its cohort only by being read.
+stood in the same state, at the same age but for 8 %, when they were last read. Members of a cohort
+differ in little but when that was, and are lined up in that order, or nearly, as answers come in;
+so the largest D of a cohort is its first member's, near enough, and the largest of all are found by
+merging the heads of some hundred cohorts. A session changes its cohort only by being read.
 
 Between two answers the sum of D over time is nearly a parabola: dD/dt = 1 - exp(-x), and its
 derivative is the hazard times exp(-x). So the moment at which it will reach the price is found by a
 formula, and checked when it has come.
 
-**Newcomers**, whom somebody has only just begun to wait for, may be where they are wanted already;
-the chance of that is taken to be even, until they have shown better. So the D of each is half the
-time since the last call before it came: it is read at once where there has been none for long, and
-never more than `COMPANY` later.
-
-**The price is that of a full call.** Where fewer sessions than fill a call have ever been here
-since nobody was, a call costs its part of the price: who waits alone is not kept waiting for the
-sake of a crowd that never comes, and the last of three hundred is read as the others were.
+**Newcomers**, whom somebody has only just begun to wait for, may be where they are wanted already.
+The chance of that starts at one half, and follows how many were; the D of each is that chance times
+the time since the last call before it came. So it is read at once where there has been none for
+long, and never more than `LONGEST_WELCOME` later.
 
 Pure: `now` is injected, in seconds.
 """
@@ -50,8 +46,8 @@ LEAST_CHANCE = 0.1
 NEWS = 0.1
 """How much a newcomer changes that chance for those who come later."""
 
-COMPANY = 10.0
-"""Seconds that a newcomer waits for company at most."""
+LONGEST_WELCOME = 10.0
+"""Seconds that a newcomer waits for its first read at most."""
 
 LOOKAHEAD = 0.05
 """The part of its age that the best may grow older by until a forecast is made anew: the hazard may
@@ -59,6 +55,9 @@ have grown meanwhile."""
 
 LEAST_LOOKAHEAD, MOST_LOOKAHEAD = 0.1, 5.0
 """Seconds that this is at least, and at most."""
+
+GROWTH = 1.02
+"""By what departures or exposure grow before the hazard is reckoned anew."""
 
 NEARLY = 0.98
 """The part of the price that will do, so that no forecast is made anew for a trifle."""
@@ -69,7 +68,7 @@ FRESH = 0.1
 OLDEST = 6 * 3600.0
 """Seconds of age beyond which a service is not believed about when a state began."""
 
-SKEW = 5.0
+CONTRADICTION = 5.0
 """Seconds by which the service's clock may contradict ours and still be believed."""
 
 
@@ -81,12 +80,21 @@ class _Seat:
         entered: When its state began; when it came where that is not known.
         last: When it was last read; when it came if it never was.
         waiting: Whether it has a turn coming. Who has not is passed over in its line.
-        came: When it came, if it is a newcomer.
-        unread: When the last call was made before it came, likewise.
+        came: When it came, if it is a newcomer; else infinity.
+        called_before: When the last call was made before it came, likewise.
         fresh: Whether it was a newcomer until its latest read.
     """
 
-    __slots__ = ("came", "entered", "fresh", "last", "session_id", "stage", "unread", "waiting")
+    __slots__ = (
+        "called_before",
+        "came",
+        "entered",
+        "fresh",
+        "last",
+        "session_id",
+        "stage",
+        "waiting",
+    )
 
     def __init__(self, session_id: str, stage: _Stage | None, entered: float, last: float) -> None:
         self.session_id = session_id
@@ -94,31 +102,37 @@ class _Seat:
         self.entered = entered
         self.last = last
         self.waiting = True
-        self.came: float | None = None
-        self.unread = 0.0
+        self.came = math.inf
+        self.called_before = 0.0
         self.fresh = False
 
     def copy(self) -> _Seat:
         """Return one like it, without a turn."""
         other = _Seat(self.session_id, self.stage, self.entered, self.last)
         other.waiting = False
-        other.came, other.unread, other.fresh = self.came, self.unread, self.fresh
+        other.came, other.called_before, other.fresh = self.came, self.called_before, self.fresh
         return other
 
 
 class _Stage:
     """A state, what is known of leaving it, and those who stand in it."""
 
-    __slots__ = ("_past", "cohorts", "evidence", "state")
+    __slots__ = ("_curve", "_drawn_at", "_past", "cohorts", "evidence", "state")
 
     def __init__(self, state: str | None, past: Evidence | None) -> None:
         self.state = state
         self.evidence = Evidence()
         self.cohorts: dict[int, deque[_Seat]] = {}
         self._past = past
+        self._curve = self.evidence.curve(past)
+        self._drawn_at = (0.0, 0.0)
 
     def curve(self) -> Curve:
-        return self.evidence.curve(self._past)
+        left, exposed = self._drawn_at
+        if self.evidence.left > GROWTH * left or self.evidence.exposed > GROWTH * exposed:
+            self._curve = self.evidence.curve(self._past)
+            self._drawn_at = (self.evidence.left, self.evidence.exposed)
+        return self._curve
 
     def add(self, seat: _Seat, place: int) -> None:
         cohort = self.cohorts.get(place)
@@ -183,14 +197,14 @@ class Worth:
         if known := self._seats.get(session_id):
             known.waiting = False
             seat = _Seat(session_id, known.stage, known.entered, known.last)
-        seat.came, seat.unread = now, self._called_at
+        seat.came, seat.called_before = now, self._called_at
         self._seats[session_id] = seat
         _clear(self._newcomers)
         self._newcomers.append(seat)
         self._crowd = max(self._crowd, len(self._seats))
         if self._ranking is not None:
             alone = self._called_at + self._price() / (self._chance * len(self._newcomers))
-            due = min(self._ranking.due, max(now, alone), now + self._patience())
+            due = min(self._ranking.due, max(now, alone), now + self._longest_welcome())
             self._ranking = self._ranking._replace(due=due, complete=False)
 
     def back(self, look: Look) -> None:
@@ -199,13 +213,11 @@ class Worth:
         before.waiting = False
         stage = self._stages.get(look.state)
         if stage is None:
-            stage = self._stages[look.state] = _Stage(
-                look.state, self._past.get(look.state or "")
-            )
+            stage = self._stages[look.state] = _Stage(look.state, self._past.get(look.state or ""))
         entered = min(look.at, self._learn(before, look, stage))
         seat = self._seats[look.session_id] = _Seat(look.session_id, stage, entered, look.at)
         stage.add(seat, bin_of(look.at - entered))
-        if before.came is not None:
+        if before.came < math.inf:
             seat.fresh = True
             self._chance = max(LEAST_CHANCE, self._chance * (1 - NEWS))
         self._ranking = None
@@ -215,13 +227,13 @@ class Worth:
         for session_id in looks:
             seat = self._seats[session_id]
             stage, last = seat.stage, seat.last
-            if stage is None or seat.waiting or seat.came is not None or at < last:
+            if stage is None or seat.waiting or seat.came < math.inf or at < last:
                 self.back(Look(session_id, None if stage is None else stage.state, at))
                 continue
             seat.last = at
             seat.waiting = True
             seat.fresh = False
-            stage.add(seat, stage.evidence.stayed(last - seat.entered, at - seat.entered))
+            stage.add(seat, stage.evidence.stay(last - seat.entered, at - seat.entered))
         self._ranking = None
 
     def put_off(self, session_id: str) -> None:
@@ -232,19 +244,14 @@ class Worth:
             seat.waiting = False
             self._ranking = None
 
-    def discard(self, session_id: str) -> None:
+    def discard(self, session_id: str, *, settled: bool) -> None:
         """Forget a session, though not what it has taught."""
         if seat := self._seats.pop(session_id, None):
             seat.waiting = False
-            self._chance = min(1.0, self._chance + NEWS * seat.fresh)
+            self._chance = min(1.0, self._chance + NEWS * (settled and seat.fresh))
             self._ranking = None
             if not self._seats:
                 self._crowd = 0
-
-    def has(self, session_id: str) -> bool:
-        """Return whether a session has a turn coming."""
-        seat = self._seats.get(session_id)
-        return seat is not None and seat.waiting
 
     def due(self, now: float) -> float:
         """Return since when, or from when on, the best are worth a call."""
@@ -299,16 +306,17 @@ class Worth:
             return told
         known, last = before.stage.evidence, before.last - before.entered
         if before.stage is stage:
-            known.stayed(last, max(last, look.at - before.entered))
+            known.stay(last, max(last, look.at - before.entered))
             return before.entered
-        if look.since is not None and before.last - SKEW <= look.since <= look.at + SKEW:
+        earliest, latest = before.last - CONTRADICTION, look.at + CONTRADICTION
+        if look.since is not None and earliest <= look.since <= latest:
             left = max(last, look.since - before.entered)
         else:
             self._trusting = self._trusting and look.since is None
             until = max(last, look.at - before.entered)
             left = before.stage.curve().median(last, until)
-        known.stayed(last, left)
-        known.left(left)
+        known.stay(last, left)
+        known.leave(left)
         return before.entered + left
 
     def _price(self) -> float:
@@ -328,7 +336,7 @@ class Worth:
             due = starves_at
         else:
             # No D began to grow before its session was read, or came.
-            began = min(seat.last if seat.came is None else seat.came for seat in best)
+            began = min(seat.last if seat.came == math.inf else seat.came for seat in best)
             back = now - _time_back(worth - price, slope, bend)
             due = max(began, self._short_at, back)
         return _Ranking(now, min(due, starves_at), best)
@@ -341,8 +349,7 @@ class Worth:
         if self._newcomers:
             welcome = self._new_bids(now, price)
             heads.append((next(welcome), welcome))
-            first = self._newcomers[0].came
-            starves_at = (now if first is None else first) + self._patience()
+            starves_at = self._newcomers[0].came + self._longest_welcome()
         for stage in self._stages.values():
             curve = stage.curve()
             stage.clear()
@@ -357,16 +364,16 @@ class Worth:
         """Yield the newcomers, the first come first."""
         longest = price / self._chance
         for seat in self._newcomers:
-            if seat.waiting and seat.came is not None:
-                unread = now - max(seat.unread, seat.came - longest)
-                if now - seat.came >= self._patience():
+            if seat.waiting:
+                unread = now - max(seat.called_before, seat.came - longest)
+                if now - seat.came >= self._longest_welcome():
                     yield -max(price, self._chance * unread), 0, 0.0, 0.0, seat
                 else:
                     yield -self._chance * unread, 0, self._chance, 0.0, seat
 
-    def _patience(self) -> float:
+    def _longest_welcome(self) -> float:
         """Return the seconds that a newcomer waits for company at most."""
-        return min(COMPANY, self._schedule.ceiling_at(0))
+        return min(LONGEST_WELCOME, self._schedule.ceiling_at(0))
 
 
 def _clear(line: deque[_Seat]) -> None:
@@ -422,12 +429,12 @@ def _best(
 
 
 def _time_to(gap: float, slope: float, bend: float) -> float:
-    """Return the seconds in which a sum that grows so gains so much."""
+    """Return the t at which slope * t + bend * t**2 / 2 = gap."""
     speed = slope + math.sqrt(slope * slope + 2 * bend * gap) if gap < math.inf else 0.0
     return 2 * gap / speed if speed else math.inf
 
 
 def _time_back(excess: float, slope: float, bend: float) -> float:
-    """Return the seconds in which a sum that grows so has gained so much."""
+    """Return the t at which slope * t - bend * t**2 / 2 = excess, or at which they are nearest."""
     speed = slope + math.sqrt(max(0.0, slope * slope - 2 * bend * excess))
     return 2 * excess / speed if speed and excess < math.inf else 0.0

@@ -31,6 +31,9 @@ async def main() -> None:
     assert_type(await greenroom.wait(mine, "s-1", until="B", timeout=None), greenroom.WaitResult)
     limiter: greenroom.Limiter = greenroom.RateLimiter(10, burst=20)
     schedule: greenroom.Schedule = greenroom.Every(2.5)
+    adaptive: greenroom.Limiter = greenroom.AdaptiveRateLimiter()
+    known: greenroom.History = greenroom.read_history("run.db") + greenroom.History()
+    paying = greenroom.PayAsYouWait(price=5, ceiling=30, history=known)
     async with nimble.connect(
         studio_id="us-west-2-abc", region_name="us-west-2", endpoint_url="http://127.0.0.1:1"
     ) as sessions:
@@ -49,7 +52,9 @@ async def main() -> None:
                 async for change in changes:
                     assert_type(change, greenroom.Transition)
             assert_type(poller.statistics(), greenroom.PollerStatistics)
-    async with greenroom.Poller(scripted, strict=True):
+            assert_type(poller.statistics().overload, greenroom.Shortfall | None)
+            assert_type(poller.history(), greenroom.History)
+    async with greenroom.Poller(scripted, limiter=adaptive, schedule=paying, strict=True):
         pass
 
 
