@@ -29,7 +29,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
-from operator import mul, truediv
+from operator import mul, sub, truediv
 
 FIRST_BIN = 2.0
 """Seconds of the first bin."""
@@ -160,7 +160,6 @@ class Evidence:
 
 def _nearby(values: Sequence[float]) -> Iterable[float]:
     """Return for each bin the sum over it and those near it."""
-    sums = tuple(accumulate(values, initial=0.0))
-    first = (sums[max(0, n - REACH)] for n in range(BINS))
-    last = (sums[min(BINS, n + REACH + 1)] for n in range(BINS))
-    return (after - before for before, after in zip(first, last, strict=True))
+    sums = (*(0.0,) * REACH, *accumulate(values, initial=0.0))
+    after = (*sums[2 * REACH + 1 :], *(sums[-1],) * REACH)
+    return map(sub, after, sums)

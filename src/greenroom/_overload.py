@@ -83,10 +83,9 @@ class Overload:
         """
         self._told_at = now
         rate = (self._late_calls - 1) / (now - self._late_since)
-        if MARGIN * rate * limit < wanted < math.inf:
-            self.advice = Shortfall(lag, rate, wanted / limit, math.ceil(wanted / rate))
-        else:
-            self.advice = None
+        if not MARGIN * rate * limit < wanted < math.inf:
+            return None
+        self.advice = Shortfall(lag, rate, wanted / limit, math.ceil(wanted / rate))
         return self.advice
 
     def over(self, now: float) -> bool:

@@ -11,7 +11,7 @@ model is greenroom's own, and `endpoint_url` says where a server is that speaks 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -52,7 +52,6 @@ MOST_ID = 256
 """Characters of an id at most."""
 
 _LIST = "ListStreamingSessions"
-_FIT = re.compile(r"[^\s,/\x00-\x1f\x7f-\x9f]{3,256}(,[^\s,/\x00-\x1f\x7f-\x9f]{3,256})*")
 _UNFIT = re.compile(r"[\s,/\x00-\x1f\x7f-\x9f]|^\.{0,2}$|^.{257}", re.DOTALL)
 
 
@@ -220,7 +219,7 @@ class StreamingSessions(Resources, SessionActions):
         found: dict[str, Observation] = {}
         while missing:
             page = await self._list(query, checked)
-            found |= {id_: seen for id_, seen in self._listed(page) if id_ in missing}
+            found |= self._listed(page, missing)
             missing -= found.keys()
             token = str(page.get("nextToken") or "")
             if not token or token in tokens or not missing:
@@ -242,12 +241,16 @@ class StreamingSessions(Resources, SessionActions):
                 operation=_LIST,
             ) from error
 
-    def _listed(self, page: Mapping[str, Any]) -> list[tuple[str, Observation]]:
+    def _listed(self, page: Mapping[str, Any], wanted: Collection[str]) -> dict[str, Observation]:
         sessions = page.get("sessions")
         if not isinstance(sessions, list):
             raise self._garbage(_LIST)
-        seen = ((_observation(session), session) for session in sessions)
-        return [(str(session.get("sessionId")), one) for one, session in seen if one is not None]
+        listed = {}
+        for session in sessions:
+            id_ = session.get("sessionId") if isinstance(session, dict) else None
+            if isinstance(id_, str) and id_ in wanted and (seen := _observation(session)):
+                listed[id_] = seen
+        return listed
 
 
 KINDS: Mapping[str, Callable[[StreamingSessions], Resources]] = MappingProxyType(
