@@ -445,7 +445,7 @@ def test_a_launch_taken_up_tells_what_is_new_and_knows_what_was(
 
     async def main():
         service, told = studio(create={"median_s": 100, "sigma": 0.2}), []
-        await killed(disk, 100, lambda: Launch(service, wanted(20), journal=path))
+        await killed(disk, 110, lambda: Launch(service, wanted(20), journal=path))
         before = greenroom.read_report(path)
         assert before.running
         ready = len(before.succeeded)
