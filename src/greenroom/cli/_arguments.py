@@ -6,6 +6,7 @@ import math
 import re
 import sys
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -63,6 +64,45 @@ def number(text: str | float) -> float:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
         raise click.BadParameter(f"{text!r} must be a number above 0, as in 10")
+    return value
+
+
+def rate(text: str | float) -> float | Literal["auto"]:
+    """Return a finite number above 0, or `auto`.
+
+    Raises:
+        click.BadParameter: It is neither.
+    """
+    try:
+        return "auto" if str(text).lower() == "auto" else number(text)
+    except click.BadParameter as error:
+        raise click.BadParameter(f"{error.message}, or auto") from None
+
+
+def price(text: str | float) -> float:
+    """Return a number above 0, which may be `inf`.
+
+    Raises:
+        click.BadParameter: It is none.
+    """
+    try:
+        return math.inf if str(text).lower() == "inf" else number(text)
+    except click.BadParameter as error:
+        raise click.BadParameter(f"{error.message}, or inf") from None
+
+
+def part(text: str | float) -> float:
+    """Return a number above 0 and at most 1.
+
+    Raises:
+        click.BadParameter: It is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= 1:
+        raise click.BadParameter(f"{text!r} must be more than 0 and at most 1, as in 0.5")
     return value
 
 

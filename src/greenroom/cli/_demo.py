@@ -1,7 +1,8 @@
 """The main job on an embedded simulator: launch many sessions, wait for all, count what it took.
 
 Everything goes over real HTTP. The studio's time runs `speed` times as fast as the clock on the
-wall, and so do the budgets and the intervals here: whatever is shown is in simulated seconds.
+wall, and so do the budgets, the price and the ceiling here: whatever is shown is in simulated
+seconds.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from greenroom._launch._policy import LaunchPolicy
 from greenroom._launch._specs import count_specs
 from greenroom._limiter import RateLimiter
 from greenroom._poller import Poller
-from greenroom._schedule import Every
+from greenroom._schedule import PayAsYouWait
 from greenroom._states import Verdict
 from greenroom.cli._printing import span
 from greenroom.cli.launch._run import LaunchRun
@@ -48,8 +49,11 @@ READS = (10.0, 20)
 CREATES = (5.0, 5)
 """Calls per second that create, and burst."""
 
-INTERVAL = 5.0
-"""Seconds between looks."""
+PRICE = 8.0
+"""Session-seconds of delay that a call is worth."""
+
+CEILING = 5.0
+"""Seconds after which a session is read in any case."""
 
 TIMEOUT = 1800.0
 
@@ -110,7 +114,7 @@ class Demo:
         self.poller = Poller(
             source,
             limiter=RateLimiter(READS[0] * speed, READS[1]),
-            schedule=Every(INTERVAL / speed),
+            schedule=PayAsYouWait(PRICE / speed, CEILING / speed),
             settle=30.0 / speed,
             not_found_grace=30.0 / speed,
         )

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce, wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from greenroom._limiter import RateLimiter
-from greenroom._schedule import Every
+from greenroom._launch._past import read_history
+from greenroom._limiter import AdaptiveRateLimiter, RateLimiter
+from greenroom._schedule import PRICE, Every, PayAsYouWait
 from greenroom.cli import _arguments
 from greenroom.cli._kinds import Address, check_address, table_of
 
 if TYPE_CHECKING:
+    from greenroom._history import History
     from greenroom._schedule import Schedule
     from greenroom._states import TransitionTable
+
+
+Budget = RateLimiter | AdaptiveRateLimiter
+"""What pays for the calls of a command."""
+
+BURST = 20
+"""Calls at once after a pause, where the quota is known."""
+
+CAUTIOUS_BURST = 1
+"""The same where it is not."""
+
+PRICE_ALONE = 2.0
+"""The price of a call that reads one session."""
 
 
 def on_a_terminal() -> bool:
@@ -29,25 +45,44 @@ def on_a_terminal() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Pacing:
-    """How fast to ask.
+    """How fast to ask. Where all that concerns the schedule is None, the poller chooses it.
 
     Attributes:
-        rate: Calls per second.
-        burst: Calls at once after a pause.
-        every: Seconds from one look at a session to the next; None for the poller's own choice.
+        rate: Calls per second; `auto` to find out how many the service allows.
+        burst: Calls at once after a pause; None for what is usual.
+        share: The part of the quota that may be used.
+        every: Seconds from one look at a session to the next.
+        price: Session-seconds of delay that a full call is worth.
+        ceiling: Seconds after which a session is read in any case.
+        history: What earlier runs have shown.
     """
 
-    rate: float
-    burst: int
+    rate: float | Literal["auto"]
+    burst: int | None = None
+    share: float | None = None
     every: float | None = None
+    price: float | None = None
+    ceiling: float | None = None
+    history: History | None = None
 
-    def limiter(self) -> RateLimiter:
-        """Return the budget."""
-        return RateLimiter(self.rate, self.burst)
+    def limiter(self) -> Budget:
+        """Return the budget of the calls that read."""
+        if isinstance(self.rate, str):
+            return AdaptiveRateLimiter(burst=self.burst or CAUTIOUS_BURST)
+        return self.limiter_of(self.rate, self.burst or BURST)
 
-    def schedule(self) -> Schedule | None:
-        """Return when a session is worth another look."""
-        return None if self.every is None else Every(self.every)
+    def limiter_of(self, rate: float, burst: int) -> RateLimiter:
+        """Return the budget that the share of a quota comes to."""
+        return RateLimiter(rate, burst, share=self.share or 1.0)
+
+    def schedule(self, batch: int) -> Schedule | PayAsYouWait | None:
+        """Return when a session is worth another look, where a call can read so many."""
+        if self.every is not None:
+            return Every(self.every)
+        if self.price is None and self.ceiling is None and self.history is None:
+            return None
+        usual = PRICE if batch > 1 else PRICE_ALONE
+        return PayAsYouWait(self.price or usual, self.ceiling, self.history)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +133,24 @@ _IDS = (
 PACING = (
     click.option(
         "--rate",
-        type=_arguments.number,
+        type=_arguments.rate,
         metavar="N",
         default=10.0,
         show_default=True,
-        help="API calls per second, at most.",
+        help="API calls per second, at most; auto finds out how many the service allows.",
     ),
     click.option(
         "--burst",
         type=click.IntRange(min=1),
         metavar="N",
-        default=20,
-        show_default=True,
+        show_default=f"{BURST}, or {CAUTIOUS_BURST} with --rate auto",
         help="API calls that may be made at once after a pause.",
+    ),
+    click.option(
+        "--share",
+        type=_arguments.part,
+        metavar="P",
+        help="The part of the quota that this may use, as in 0.5; the rest is left to others.",
     ),
     click.option(
         "--every",
@@ -118,7 +158,32 @@ PACING = (
         metavar="DURATION",
         help="Look at each session this often, instead of at the pace that suits its kind.",
     ),
+    click.option(
+        "--price",
+        type=_arguments.price,
+        metavar="C",
+        show_default=f"{PRICE:g} where a call reads many",
+        help="Trades calls for mean delay: seconds of delay, added up, that a full call is worth.",
+    ),
+    click.option(
+        "--ceiling",
+        type=_arguments.interval,
+        metavar="DURATION",
+        show_default="a tenth of its age, 60s to 10m",
+        help="The knob for the slowest: look at each session at least this often.",
+    ),
+    click.option(
+        "--history",
+        metavar="FILE",
+        help="What an earlier run has shown of how long things take: its journal, or JSON.",
+    ),
 )
+
+PACED = ("rate", "burst", "share", "every", "price", "ceiling", "history")
+"""The options of pacing, by name."""
+
+EVERY_OR = ("price", "ceiling", "history")
+"""Those that say when to look, as --every does, and cannot be meant beside it."""
 
 ADDRESS = (
     click.option(
@@ -166,9 +231,6 @@ def reaching(function: Callable[..., int]) -> Callable[..., int]:
     @wraps(function)
     def command(
         *,
-        rate: float,
-        burst: int,
-        every: float | None,
         endpoint_url: str | None,
         studio_id: str | None,
         region: str | None,
@@ -176,9 +238,33 @@ def reaching(function: Callable[..., int]) -> Callable[..., int]:
         **others: Any,
     ) -> int:
         address = Address(endpoint_url, studio_id, region, profile)
-        return function(address=address, pacing=Pacing(rate, burst, every), **others)
+        pacing = pacing_of({name: others.pop(name) for name in PACED})
+        return function(address=address, pacing=pacing, **others)
 
     return decorated(command, *PACING, *ADDRESS, output)
+
+
+def pacing_of(options: Mapping[str, Any]) -> Pacing:
+    """Return what the options of pacing come to.
+
+    Raises:
+        click.UsageError: They contradict each other.
+        ConfigurationError, JournalError: The history cannot be read, or is none.
+    """
+    for name in EVERY_OR:
+        if options["every"] is not None and options[name] is not None:
+            raise click.UsageError(f"--every and --{name} cannot both be meant")
+    if options["rate"] == "auto" and options["share"] is not None:
+        raise click.UsageError(
+            "--rate auto and --share cannot both be meant: a share is a part of a quota that is "
+            "known, as by --rate 10"
+        )
+    if options["price"] == math.inf and options["ceiling"] is None:
+        raise click.UsageError(
+            "--price inf needs --ceiling DURATION: without a price only the ceiling makes calls"
+        )
+    history = None if options["history"] is None else read_history(options["history"])
+    return Pacing(**{**{name: options[name] for name in PACED}, "history": history})
 
 
 def decorated(

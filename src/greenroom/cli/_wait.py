@@ -31,10 +31,9 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
 
     from greenroom._errors import GreenroomError
-    from greenroom._limiter import RateLimiter
     from greenroom._reader import Source
     from greenroom._waiting import AsCompleted
-    from greenroom.cli._options import Asked
+    from greenroom.cli._options import Asked, Budget
     from greenroom.cli._printing import Report
     from greenroom.cli._screen import Screen
 
@@ -75,7 +74,7 @@ class Run:
     def __init__(
         self,
         poller: Poller,
-        limiter: RateLimiter,
+        limiter: Budget,
         total: int,
         report: Report,
         screen: Screen,
@@ -203,8 +202,8 @@ async def open_run(
 ) -> AsyncIterator[Run]:
     """Connect to what is asked about, and yield a run whose poller is not yet entered."""
     limiter = asked.pacing.limiter()
-    schedule = asked.pacing.schedule()
     async with connect(asked.table.kind, asked.address, asked.ids) as source:
+        schedule = asked.pacing.schedule(source.max_batch)
         poller = Poller(source, limiter=limiter, schedule=schedule, not_found_grace=not_found_grace)
         yield Run(poller, limiter, len(asked.ids), report, screen, source=source)
 

@@ -6,6 +6,7 @@ without. An option that is given again counts from then on; what is to be launch
 
 from __future__ import annotations
 
+import math
 import secrets
 import shlex
 from collections.abc import Callable, Mapping
@@ -18,12 +19,23 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from greenroom._errors import ConfigurationError, JournalError
 from greenroom._launch._journal import journal_exists, read_journal
 from greenroom._launch._policy import LaunchPolicy
 from greenroom._launch._specs import Spec, count_specs, read_specs
 from greenroom.cli import _arguments
 from greenroom.cli._kinds import Address, check_address
-from greenroom.cli._options import ADDRESS, PACING, Pacing, decorated, output
+from greenroom.cli._options import (
+    ADDRESS,
+    EVERY_OR,
+    PACED,
+    PACING,
+    Pacing,
+    decorated,
+    output,
+    pacing_of,
+)
+from greenroom.cli._printing import printable
 
 KIND = "nimble-session"
 
@@ -164,7 +176,7 @@ _CARE = (
 _SAYING_WHAT = ("launch_profile_id", "streaming_image_id", "instance_types", "owner", "tags")
 
 _KEPT = (
-    *("endpoint_url", "studio_id", "region", "profile", "rate", "burst", "every"),
+    *("endpoint_url", "studio_id", "region", "profile", *PACED),
     *("timeout", "create_rate", "in_flight", "canary", "on_failure", "stream", "urls"),
 )
 """What the journal keeps, for when the launch is resumed."""
@@ -214,7 +226,7 @@ def _wanted(options: Mapping[str, Any], **others: Any) -> Wanted:
         raise click.UsageError("--stream-urls needs --stream: without streams there are no URLs")
     return Wanted(
         address=address,
-        pacing=Pacing(options["rate"], options["burst"], options["every"]),
+        pacing=_pacing(options),
         create_rate=options["create_rate"],
         policy=LaunchPolicy(
             timeout=options["timeout"],
@@ -224,9 +236,23 @@ def _wanted(options: Mapping[str, Any], **others: Any) -> Wanted:
             stream=options["stream"],
         ),
         urls=None if options["urls"] is None else Path(options["urls"]),
-        options=options,
+        options={**options, "price": _as_json(options["price"])},
         **others,
     )
+
+
+def _pacing(options: Mapping[str, Any]) -> Pacing:
+    try:
+        return pacing_of(options)
+    except (ConfigurationError, JournalError) as error:
+        if _is_given("history"):
+            raise
+        click.echo(f"greenroom: going on without a history: {printable(str(error))}", err=True)
+        return pacing_of({**options, "history": None})
+
+
+def _as_json(number: float | None) -> float | str | None:
+    return str(number) if number == math.inf else number
 
 
 def _is_given(name: str) -> bool:
@@ -301,9 +327,25 @@ def _merged(asked: Mapping[str, Any], given: set[str], journal: Path) -> dict[st
     if studio and "studio_id" in given and asked["studio_id"] != studio:
         elsewhere = asked["studio_id"]
         raise click.UsageError(f"{journal} is a launch in studio {studio}, and not in {elsewhere}")
-    return {
-        name: value if name in given else before.get(name, value) for name, value in asked.items()
+    counts = given | _ruled_out(asked, given)
+    merged = {
+        name: value if name in counts else before.get(name, value) for name, value in asked.items()
     }
+    if merged["price"] is not None:
+        merged["price"] = float(merged["price"])  # JSON has no infinity
+    return merged
+
+
+def _ruled_out(asked: Mapping[str, Any], given: set[str]) -> set[str]:
+    """Return the options that those given leave no room for: they are as if never given."""
+    ruled_out: set[str] = set()
+    if "every" in given:
+        ruled_out.update(EVERY_OR)
+    elif not given.isdisjoint(EVERY_OR):
+        ruled_out.add("every")
+    if asked["rate"] == "auto" and "rate" in given:
+        ruled_out.add("share")
+    return ruled_out
 
 
 def resume_line(journal: Path) -> str:

@@ -22,7 +22,6 @@ from greenroom._launch import _events as events
 from greenroom._launch._launch import Launch
 from greenroom._launch._lines import REOPENED
 from greenroom._launch._site import INTERRUPTED
-from greenroom._limiter import RateLimiter
 from greenroom._poller import Poller
 from greenroom._states import Verdict
 from greenroom.cli._interrupt import interruptible
@@ -195,9 +194,11 @@ class LaunchRun:
 async def launch(wanted: Wanted, told: LaunchTold, screen: LaunchScreen) -> int:
     """Launch, and return the exit status."""
     limiter = wanted.pacing.limiter()
-    creates = RateLimiter(wanted.create_rate, burst=max(1, round(wanted.create_rate)))
+    burst = max(1, round(wanted.create_rate))
+    creates = wanted.pacing.limiter_of(wanted.create_rate, burst)
     async with connect_studio(wanted.address) as studio:
-        poller = Poller(studio, limiter=limiter, schedule=wanted.pacing.schedule())
+        schedule = wanted.pacing.schedule(studio.max_batch)
+        poller = Poller(studio, limiter=limiter, schedule=schedule)
         running = Launch(
             studio,
             wanted.specs,
