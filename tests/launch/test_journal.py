@@ -504,3 +504,20 @@ def test_a_copy_of_a_journal_in_use_is_a_journal(path, tmp_path):
     assert resumed.account.lines["a"].session_id == "s-a-1"
     resumed.close()
     assert files(path) == ["copy.db", "run.db"]
+
+
+def test_what_was_killed_while_it_wrote_can_be_read(path, tmp_path):
+    with closing(Journal.create(path, HEADER, SPECS)) as journal:
+        journal.append([intended(), made()])
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+        db.execute("PRAGMA cache_size = 1")
+        db.execute("BEGIN IMMEDIATE")
+        for number in range(500):
+            db.execute("INSERT INTO specs (key, spec) VALUES (?, ?)", (f"{number}", "x" * 2000))
+        killed = tmp_path / "killed"
+        killed.mkdir()
+        for name in ("run.db", "run.db-journal"):
+            shutil.copy(path.with_name(name), killed / name)
+    account = read_journal(killed / "run.db")[1]
+    assert [*account.lines] == ["b", "a", "ключ"]

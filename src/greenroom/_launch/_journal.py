@@ -179,7 +179,10 @@ class Journal:
 
 
 def read_journal(path: str | os.PathLike[str]) -> tuple[Header, Account]:
-    """Return what a journal tells, whoever owns it. The file is not written to.
+    """Return what a journal tells, whoever owns it.
+
+    The file is not written to, unless a process was killed while it wrote: what it had begun can
+    only be undone by a writer, and is.
 
     Raises:
         JournalError: There is none, or it is damaged or of another version.
@@ -187,8 +190,15 @@ def read_journal(path: str | os.PathLike[str]) -> tuple[Header, Account]:
     file = _resolved(path)
     if not journal_exists(file):
         raise JournalError(f"{file} does not exist", str(file))
-    with _explained(file, "cannot be read"), closing(_connect(file, "ro")) as db:
-        return _read(db, file)
+    with _explained(file, "cannot be read"):
+        try:
+            with closing(_connect(file, "ro")) as db:
+                return _read(db, file)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
+                raise
+        with closing(_connect(file, "rw")) as db:
+            return _read(db, file)
 
 
 def read_report(path: str | os.PathLike[str]) -> LaunchReport:
@@ -237,6 +247,8 @@ def _read(db: sqlite3.Connection, file: Path) -> tuple[Header, Account]:
         application = db.execute("PRAGMA application_id").fetchone()[0]
         version = db.execute("PRAGMA user_version").fetchone()[0]
     except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_READONLY:
+            raise
         if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
             raise JournalError(
                 f"{file} is not a journal, or a badly damaged one", str(file)

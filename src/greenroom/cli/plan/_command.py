@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from greenroom._errors import ConfigurationError
 from greenroom._launch._past import read_history
 from greenroom._launch._policy import LaunchPolicy
-from greenroom._schedule import PayAsYouWait
 from greenroom.cli import _arguments, _status
 from greenroom.cli._help import AsWritten
 from greenroom.cli._options import BURST, PACED, PACING, decorated, output, pacing_of
 from greenroom.cli._printing import print_json
-from greenroom.cli.plan._figures import MOST, effort
+from greenroom.cli.plan._figures import MANY, MOST, effort, knob
 from greenroom.cli.plan._lives import MEDIAN, SIGMA, Lognormal, Shown
 from greenroom.cli.plan._text import as_members, as_text
 
@@ -23,15 +23,13 @@ if TYPE_CHECKING:
 
     from greenroom._history import History
     from greenroom.cli.plan._lives import Law
-
-MANY = 1000
-"""Workstations from which on a rehearsal takes so long that it is announced."""
+    from greenroom.cli.plan._rehearsal import Plan
 
 
-def _within(most: float, example: str) -> Callable[[str | float], float]:
+def _up_to(most: float, example: str) -> Callable[[str | float], float]:
     """Return what reads a number from 0 to `most`."""
 
-    def within(text: str | float) -> float:
+    def read(text: str | float) -> float:
         try:
             value = float(text)
         except ValueError:
@@ -40,7 +38,7 @@ def _within(most: float, example: str) -> Callable[[str | float], float]:
             raise click.BadParameter(f"{text!r} must be a number from 0 to {most:g}, as {example}")
         return value
 
-    return within
+    return read
 
 
 _LAUNCH = (
@@ -94,14 +92,14 @@ _LAW = (
     ),
     click.option(
         "--sigma",
-        type=_within(3, "0.35"),
+        type=_up_to(3, "0.35"),
         metavar="N",
         show_default=f"{SIGMA:g}",
         help="Without a history: how widely the times spread (lognormal).",
     ),
     click.option(
         "--failures",
-        type=_within(1, "0.05"),
+        type=_up_to(1, "0.05"),
         metavar="PART",
         default=0.0,
         show_default=True,
@@ -141,13 +139,14 @@ def plan_command(
 
     The launch runs in virtual time, by the same engine and against sessions that are drawn: nothing
     is called and nothing is made. It is rehearsed at several rates, each with its part of the
-    burst, so that you can choose a budget. What matters most is how long a session takes: give an
-    earlier launch's journal as --history, from which the poller learns as well, or say what you
-    believe.
+    burst, and at several prices, or intervals with --every, so that you can choose both. What
+    matters most is how long a session takes: give an earlier launch's journal as --history, from
+    which the poller learns as well, or say what you believe.
 
-    For a few hundred workstations this takes seconds, and three rehearsals are averaged; for more
-    there is one, at fewer rates, and ten thousand take about a minute. The exit status is 0 when
-    the plan was made, whatever it says, and 2 for bad usage.
+    Up to 100 workstations three rehearsals are averaged, and up to 300 two, which takes seconds;
+    for more there is one. Above 1,000 it is made at fewer rates and prices, and ten thousand may
+    take a minute. The exit status is 0 when the plan was made, whatever it says, and 2 for bad
+    usage.
 
     Examples:
       greenroom plan --count 300 --rate 2
@@ -163,31 +162,35 @@ def plan_command(
         pacing = replace(pacing, history=known)
     if isinstance(pacing.rate, str):
         raise click.UsageError("a rehearsal cannot find out a quota: give a number, as --rate 2")
-    schedule = pacing.schedule(batch)
     plan = Plan(
         count=count,
         rate=pacing.rate,
         burst=pacing.burst or BURST,
         share=pacing.share or 1.0,
         batch=batch,
-        schedule=schedule,
+        schedule=pacing.schedule(batch),
         create_rate=create_rate,
         policy=LaunchPolicy(timeout=timeout, canary=canary),
         law=law,
         failures=failures,
         seed=seed,
     )
+    file = options["history"]
     if output == "json":
-        for members in as_members(count, rehearse_all(plan), law):
+        for members in as_members(count, rehearse_all(plan), law, file):
             print_json(members)
         return _status.OK
     if count > MANY:
-        rates = len(effort(count)[0])
-        message = f"rehearsing {count:,} workstations at {rates} rates; this takes a while"
-        click.echo(f"greenroom: {message}", err=True)
-    paid = batch > 1 if schedule is None else isinstance(schedule, PayAsYouWait)
-    click.echo(as_text(count, tuple(rehearse_all(plan)), law, paid=paid))
+        click.echo(f"greenroom: {_announced(plan)}; this takes a while", err=True)
+    click.echo(as_text(count, tuple(rehearse_all(plan)), law, file))
     return _status.OK
+
+
+def _announced(plan: Plan) -> str:
+    _, rates, prices, _ = effort(plan.count)
+    found = knob(plan.paced)
+    others = f" and {len(prices)} {found.name}s" if found else ""
+    return f"rehearsing {plan.count:,} workstations at {len(rates)} rates{others}"
 
 
 def _law(
@@ -202,4 +205,10 @@ def _law(
         option = "--median" if median is not None else "--sigma"
         raise click.UsageError(f"--history and {option} cannot both be meant")
     known = read_history(history)
-    return known, Shown(known, history)
+    try:
+        return known, Shown(known)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"{history} is of no use: {error}; leave --history out, and say with --median how long "
+            "they take"
+        ) from error

@@ -1,19 +1,66 @@
-"""What rehearsals come to: one row for each rate, and which rates are worth a row. Pure."""
+"""What rehearsals come to: a row for each rate and each price, and which are worth one. Pure."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-FACTORS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0)
-"""The rates of the table, as parts of the one that was asked about."""
+from greenroom._schedule import Every, PayAsYouWait
+
+if TYPE_CHECKING:
+    from greenroom._schedule import Schedule
+
+RATES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0)
+"""The rates of the first table, as parts of the one that was asked about."""
+
+PRICES = (1 / 4, 1 / 2, 1.0, 2.0)
+"""The prices of the second, likewise; or the intervals, where those decide."""
 
 MOST = 20_000
 """Workstations that can be rehearsed."""
 
-_EFFORTS = ((300, 6, 3), (1_000, 6, 1), (3_000, 4, 1), (MOST, 3, 1))
+
+class Effort(NamedTuple):
+    """How much of a plan is rehearsed.
+
+    Attributes:
+        most: Workstations up to which this much is.
+        rates: At which parts of the rate, the lowest first.
+        prices: At which parts of the price, likewise.
+        rehearsals: How often at each of them.
+    """
+
+    most: int
+    rates: Sequence[float]
+    prices: Sequence[float]
+    rehearsals: int
+
+
+_EFFORTS = (
+    Effort(100, RATES, PRICES, 3),
+    Effort(300, RATES, PRICES, 2),
+    Effort(1_000, RATES, PRICES, 1),
+    Effort(3_000, RATES[2:], PRICES[1:], 1),
+    Effort(MOST, RATES[3:], PRICES[1:], 1),
+)
+
+MANY = max(each.most for each in _EFFORTS if each.rates == RATES)
+"""Workstations up to which nothing is left out; more take so long that it is announced."""
+
+
+class Knob(NamedTuple):
+    """What trades calls for delay.
+
+    Attributes:
+        name: The attribute of the schedule that does.
+        value: What it is: session-seconds for a price, else seconds.
+    """
+
+    name: Literal["price", "interval", "ceiling"]
+    value: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +88,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What to expect at one rate: the mean over some rehearsals. Durations are seconds.
+    """What to expect at one rate and price: the mean over some rehearsals. Durations are seconds.
 
     Attributes:
         rate: Calls per second that read, at most.
         burst: Such calls at once.
-        asked: Whether this is the rate that was asked about.
+        schedule: When a session is worth another look.
+        asked: Whether this is what was asked about.
         rehearsals: How many.
         reads: API calls that read.
         creates: API calls that create.
@@ -62,6 +110,7 @@ class Row:
 
     rate: float
     burst: int
+    schedule: Schedule | PayAsYouWait
     asked: bool
     rehearsals: int
     reads: float
@@ -81,23 +130,54 @@ class Row:
         return self.reads + self.creates
 
 
-def effort(count: int) -> tuple[Sequence[float], int]:
-    """Return which parts of a rate to rehearse, and how many times, so that it takes not too long.
+def effort(count: int) -> Effort:
+    """Return how much to rehearse, so that it takes not too long.
 
     Args:
         count: Workstations, up to `MOST`.
     """
-    rates, times = next((rates, times) for most, rates, times in _EFFORTS if count <= most)
-    return FACTORS[-rates:], times
+    return next(each for each in _EFFORTS if count <= each.most)
 
 
-def row(outcomes: Sequence[Outcome], *, count: int, rate: float, burst: int, asked: bool) -> Row:
-    """Return what rehearsals of `count` workstations at one rate come to."""
+def knob(schedule: Schedule | PayAsYouWait) -> Knob | None:
+    """Return what decides how often a schedule has calls made; None where no one number does."""
+    if isinstance(schedule, Every):
+        return Knob("interval", schedule.interval)
+    if not isinstance(schedule, PayAsYouWait):
+        return None
+    if schedule.price == math.inf and schedule.ceiling is not None:
+        return Knob("ceiling", schedule.ceiling)
+    return Knob("price", schedule.price)
+
+
+def turned(schedule: Schedule | PayAsYouWait, factor: float) -> Schedule | PayAsYouWait:
+    """Return a schedule whose knob stands at so many times what it does."""
+    match knob(schedule):
+        case Knob("interval", value):
+            return Every(value * factor)
+        case Knob("ceiling", value) if isinstance(schedule, PayAsYouWait):
+            return replace(schedule, ceiling=value * factor)
+        case Knob("price", value) if isinstance(schedule, PayAsYouWait):
+            return replace(schedule, price=value * factor)
+    return schedule
+
+
+def row(
+    outcomes: Sequence[Outcome],
+    *,
+    count: int,
+    rate: float,
+    burst: int,
+    schedule: Schedule | PayAsYouWait,
+    asked: bool,
+) -> Row:
+    """Return what rehearsals of `count` workstations at one rate and price come to."""
     some = [each for each in outcomes if each.delays]
     needed = [each.rate_needed for each in outcomes if each.rate_needed]
     return Row(
         rate=rate,
         burst=burst,
+        schedule=schedule,
         asked=asked,
         rehearsals=len(outcomes),
         reads=fmean(each.reads for each in outcomes),
@@ -105,7 +185,7 @@ def row(outcomes: Sequence[Outcome], *, count: int, rate: float, burst: int, ask
         ready=fmean(len(each.delays) for each in outcomes),
         all_ready=all(len(each.delays) == count for each in outcomes),
         mean_delay=fmean(fmean(each.delays) for each in some) if some else None,
-        p99_delay=fmean(_within(0.99, each.delays) for each in some) if some else None,
+        p99_delay=fmean(_quantile(0.99, each.delays) for each in some) if some else None,
         ready_at=fmean(each.ready_at for each in some) if some else None,
         held=fmean(each.held for each in outcomes),
         overloaded=fmean(each.overloaded for each in outcomes),
@@ -113,5 +193,5 @@ def row(outcomes: Sequence[Outcome], *, count: int, rate: float, burst: int, ask
     )
 
 
-def _within(share: float, delays: Sequence[float]) -> float:
+def _quantile(share: float, delays: Sequence[float]) -> float:
     return sorted(delays)[math.ceil(share * len(delays)) - 1]

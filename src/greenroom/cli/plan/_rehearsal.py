@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING
 import anyio
 
 from greenroom._launch._launch import Launch
-from greenroom._launch._policy import LaunchPolicy
 from greenroom._launch._specs import count_specs
 from greenroom._limiter import RateLimiter
 from greenroom._overload import PATIENCE
 from greenroom._poller import Poller
-from greenroom._schedule import Backoff
+from greenroom._schedule import Backoff, default_schedule
 from greenroom._states import Observation
-from greenroom.cli.plan._figures import Outcome, Row, effort, row
+from greenroom.cli.plan._figures import Outcome, Row, effort, row, turned
 from greenroom.cli.plan._lives import STATE, lives
 from greenroom.sources._nimble_tables import SESSION_STREAM, STREAMING_SESSION
 from greenroom.testing import run
@@ -31,6 +30,8 @@ from greenroom.testing import run
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from greenroom._launch._policy import LaunchPolicy
+    from greenroom._limiter import LimiterStatistics
     from greenroom._results import Transition
     from greenroom._schedule import PayAsYouWait, Schedule
     from greenroom.cli.plan._lives import Law, Life
@@ -75,26 +76,55 @@ class Plan:
     failures: float
     seed: int
 
+    @property
+    def paced(self) -> Schedule | PayAsYouWait:
+        """The schedule, or what the poller chooses where there is none."""
+        return default_schedule(self.batch) if self.schedule is None else self.schedule
+
+    def budget(self) -> _Watched:
+        """Return the budget of the calls that read."""
+        return _Watched(self.rate, self.burst, self.share)
+
 
 def rehearse_all(plan: Plan) -> Iterator[Row]:
-    """Yield what to expect at each of some rates, the lowest first.
+    """Yield what to expect at each of some rates, the lowest first, and then at other prices.
 
-    With the rate goes the burst: the table is about larger and smaller parts of one quota. Where no
-    call was ever held up, a higher rate changes nothing, and is not rehearsed again.
+    With the rate goes the burst: the rates are those of larger and smaller parts of one quota.
+    Where no call was ever held up, a higher rate changes nothing, and is not rehearsed again. Where
+    no price decides, an interval may; see `_figures.knob`.
     """
-    factors, times = effort(plan.count)
+    _, rates, prices, times = effort(plan.count)
     outcomes: list[Outcome] = []
-    for factor in factors:
+    for factor in rates:
         part = replace(plan, rate=plan.rate * factor, burst=max(1, round(plan.burst * factor)))
         if not outcomes or any(each.held for each in outcomes):
-            outcomes = [rehearse(part, plan.seed + n) for n in range(times)]
-        yield row(
-            outcomes,
-            count=plan.count,
-            rate=part.rate * part.share,
-            burst=max(1, int(part.burst * part.share)),
-            asked=factor == 1,
-        )
+            outcomes = _rehearsed(part, times)
+        yield _row(part, outcomes, asked=factor == 1)
+    for factor in prices:
+        other = replace(plan, schedule=turned(plan.paced, factor))
+        if other.schedule != plan.paced:
+            yield _row(other, _rehearsed(other, times), asked=False)
+
+
+def _rehearsed(plan: Plan, times: int) -> list[Outcome]:
+    return [rehearse(plan, plan.seed + n) for n in range(times)]
+
+
+def _row(plan: Plan, outcomes: Sequence[Outcome], *, asked: bool) -> Row:
+    allowed = run(_allowed, plan)
+    return row(
+        outcomes,
+        count=plan.count,
+        rate=allowed.max_rate,
+        burst=allowed.burst,
+        schedule=plan.paced,
+        asked=asked,
+    )
+
+
+async def _allowed(plan: Plan) -> LimiterStatistics:
+    """Return what the budget allows, which only a limiter knows, and only where time passes."""
+    return plan.budget().statistics()
 
 
 def rehearse(plan: Plan, seed: int) -> Outcome:
@@ -105,10 +135,11 @@ def rehearse(plan: Plan, seed: int) -> Outcome:
 async def _rehearse(plan: Plan, seed: int) -> Outcome:
     pauses = partial(Random(f"pauses {seed}").uniform, 0.0)
     studio = _Studio(lives(plan.law, plan.failures, Random(seed)), plan.batch)
-    limiter = _Watched(plan.rate, plan.burst, plan.share)
-    schedule = plan.schedule
-    if schedule is None and plan.batch == 1:
-        schedule = Backoff(jitter=pauses)  # the poller's own choice, by this chance
+    limiter = plan.budget()
+    schedule = default_schedule(plan.batch, pauses) if plan.schedule is None else plan.schedule
+    policy = plan.policy
+    if isinstance(policy.backoff, Backoff):
+        policy = replace(policy, backoff=replace(policy.backoff, jitter=pauses))
     poller = Poller(studio, limiter=limiter, schedule=schedule)
     delays: list[float] = []
     ready_at = 0.0
@@ -123,9 +154,7 @@ async def _rehearse(plan: Plan, seed: int) -> Outcome:
         count_specs(plan.count, {"launch_profile_id": "rehearsed"}),
         poller=poller,
         creates=RateLimiter(plan.create_rate, max(1, round(plan.create_rate)), plan.share),
-        policy=replace(
-            plan.policy, backoff=Backoff(initial=10, factor=2, ceiling=300, floor=5, jitter=pauses)
-        ),
+        policy=policy,
     )
     async with poller:
         poller.on(READY, noticed)

@@ -1,56 +1,92 @@
-"""A plan as it is printed: the answer, the table behind it, and how to read that; or JSON lines."""
+"""A plan as it is printed: the answer, the tables behind it, how to read them; or JSON lines."""
 
 from __future__ import annotations
 
+import math
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from greenroom._history import WORTH
+from greenroom._schedule import Backoff, Every, PayAsYouWait
 from greenroom.cli._printing import printable, span
+from greenroom.cli.plan._figures import Knob, knob
+from greenroom.cli.plan._lives import STATE, Lognormal
 
 if TYPE_CHECKING:
+    from greenroom._schedule import Schedule
     from greenroom.cli.plan._figures import Row
-    from greenroom.cli.plan._lives import Law
+    from greenroom.cli.plan._lives import Law, Shown
 
 WIDTH = 80
 
 JOINT = "\N{NO-BREAK SPACE}"
 """Stands within durations until lines are broken."""
 
-HEAD = ("rate", "reads", "creates", "delay", "99 % within", "all ready", "overloaded")
+WORTH_TELLING = 0.02
+"""The part of the times that may be guessed without a word."""
 
-PRICE = "a call is made when it is worth its price: a lower --price buys less delay for more calls"
-INTERVAL = "each session is looked at so often and no more: a shorter --every buys less delay"
+HARDLY = 1.1
+"""By how many times a delay must be longer for there to be something to choose."""
+
+REASONS = {
+    "price": "a call is made when it is worth its price",
+    "interval": "each session is looked at so often and no more",
+    "ceiling": "only the ceiling has calls made",
+}
+"""Why no more calls are made than are, by what decides."""
+
+KNOBS = {
+    "price": "a lower --price",
+    "interval": "a shorter --every",
+    "ceiling": "a shorter --ceiling",
+}
+"""What has more calls made, likewise."""
+
+COLUMNS: Mapping[str, Callable[[Row], str]] = {
+    "reads": lambda each: f"{each.reads:,.0f}",
+    "creates": lambda each: f"{each.creates:,.0f}",
+    "delay": lambda each: _span(each.mean_delay),
+    "99 % within": lambda each: _span(each.p99_delay),
+    "all ready": lambda each: _span(each.ready_at) if each.all_ready else f"{each.ready:,.0f} are",
+    "overloaded": lambda each: _span(each.overloaded) if each.overloaded else "no",
+}
+"""What tables show, after what they are about."""
 
 
-def as_text(count: int, rows: Sequence[Row], law: Law, *, paid: bool) -> str:
+def as_text(count: int, rows: Sequence[Row], law: Law, file: str | None) -> str:
     """Return a plan in words.
 
     Args:
         count: Workstations.
-        rows: What to expect at each rate, the lowest first.
+        rows: What to expect at each rate, the lowest first; and at other prices.
         law: How long sessions were taken to last.
-        paid: Whether calls are made when they are worth their price.
+        file: What that is known from; None where it is assumed.
     """
     asked = next(each for each in rows if each.asked)
+    rates = [each for each in rows if each.schedule == asked.schedule]
     parts = [
         "\n".join(map(_filled, _answer(count, asked))),
-        "\n".join(_table(rows)),
-        _filled(_reading(rows, paid=paid)),
-        _filled(f"{printable(law.words)} {_rehearsed(asked)}"),
+        "\n".join(_table(rates, {"rate": lambda each: f"{each.rate:.3g}", **COLUMNS})),
+        _filled(_reading(rates)),
+        *_prices([each for each in rows if each.rate == asked.rate], asked),
+        _filled(f"{printable(_law_words(law, file))} {_rehearsed(asked)}"),
     ]
     return "\n\n".join(parts)
 
 
-def as_members(count: int, rows: Iterable[Row], law: Law) -> Iterator[Mapping[str, Any]]:
+def as_members(
+    count: int, rows: Iterable[Row], law: Law, file: str | None
+) -> Iterator[Mapping[str, Any]]:
     """Yield a plan as plain values: the law, and then the rows."""
-    yield {"event": "law", **law.members}
+    yield {"event": "law", **_law_members(law, file)}
     for each in rows:
         yield {
             "event": "plan",
             "count": count,
             "rate": each.rate,
             "burst": each.burst,
+            **_schedule_members(each.schedule),
             "asked": each.asked,
             "rehearsals": each.rehearsals,
             "calls": round(each.calls, 1),
@@ -64,6 +100,50 @@ def as_members(count: int, rows: Iterable[Row], law: Law) -> Iterator[Mapping[st
             "overloaded_for": _rounded(each.overloaded),
             "rate_needed": _rounded(each.rate_needed) if each.rate_needed else None,
         }
+
+
+def _law_words(law: Law, file: str | None) -> str:
+    if isinstance(law, Lognormal):
+        return (
+            f"Assumed, not measured: half of the sessions are ready within {law.median:g} s, "
+            f"lognormal with sigma {law.sigma:g}. The journal of an earlier launch knows better: "
+            "--history FILE."
+        )
+    return " ".join(_shown_words(law, file))
+
+
+def _shown_words(law: Shown, file: str | None) -> Iterator[str]:
+    seen = f"{law.departures:g} session{'' if law.departures == 1 else 's'}"
+    yield f"Times from {file}: {seen} that left {STATE}, to be ready or to fail."
+    if law.too_few:
+        yield f"These are too few to go by: {WORTH} are the least that tell something."
+    if law.guessed_from is not None and law.guessed >= WORTH_TELLING:
+        yield (
+            f"Some were never seen to leave it: the times of {100 * law.guessed:.0f} %, more than "
+            f"{span(law.guessed_from)}, are a guess."
+        )
+
+
+def _law_members(law: Law, file: str | None) -> Mapping[str, Any]:
+    if isinstance(law, Lognormal):
+        return {"law": "lognormal", "median": law.median, "sigma": law.sigma}
+    return {
+        "law": "history",
+        "file": file,
+        "departures": round(law.departures, 3),
+        "too_few": law.too_few,
+        "guessed": round(law.guessed, 3),
+    }
+
+
+def _schedule_members(schedule: Schedule | PayAsYouWait) -> Mapping[str, Any]:
+    """Return what decides; an infinite price, by which no call is ever made, is none."""
+    paid = schedule if isinstance(schedule, PayAsYouWait) else None
+    return {
+        "price": paid.price if paid and paid.price < math.inf else None,
+        "ceiling": paid.ceiling if paid else None,
+        "every": schedule.interval if isinstance(schedule, Every) else None,
+    }
 
 
 def _answer(count: int, asked: Row) -> Iterator[str]:
@@ -86,8 +166,8 @@ def _ready(count: int, asked: Row) -> str:
     return f"{asked.ready:,.0f} ready, the last after {after}"
 
 
-def _table(rows: Sequence[Row]) -> Iterator[str]:
-    cells = [HEAD, *map(_cells, rows)]
+def _table(rows: Sequence[Row], columns: Mapping[str, Callable[[Row], str]]) -> Iterator[str]:
+    cells = [tuple(columns), *(tuple(cell(each) for cell in columns.values()) for each in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     marks = ["  ", *("> " if each.asked else "  " for each in rows)]
     for mark, line in zip(marks, cells, strict=True):
@@ -95,19 +175,43 @@ def _table(rows: Sequence[Row]) -> Iterator[str]:
         yield (mark + row).replace(JOINT, " ")
 
 
-def _cells(each: Row) -> tuple[str, ...]:
-    return (
-        f"{each.rate:.3g}",
-        f"{each.reads:,.0f}",
-        f"{each.creates:,.0f}",
-        _span(each.mean_delay),
-        _span(each.p99_delay),
-        _span(each.ready_at) if each.all_ready else f"{each.ready:,.0f} are",
-        _span(each.overloaded) if each.overloaded else "no",
-    )
+def _prices(rows: Sequence[Row], asked: Row) -> Iterator[str]:
+    """Yield what other prices come to at the rate that was asked about, if any were rehearsed."""
+    found = knob(asked.schedule)
+    if found is None or len(rows) == 1:
+        return
+    head = "every" if found.name == "interval" else found.name
+    columns = {head: _knob_cell, **COLUMNS}
+    del columns["creates"]
+    rising = sorted(rows, key=lambda each: _knob(each).value)
+    heading = f"With another {found.name}, at {asked.rate:.3g} calls/s:"
+    yield "\n".join((heading, *_table(rising, columns)))
+    yield _filled(_choosing(rising, asked, found))
 
 
-def _reading(rows: Sequence[Row], *, paid: bool) -> str:
+def _knob(each: Row) -> Knob:
+    found = knob(each.schedule)
+    assert found is not None
+    return found
+
+
+def _knob_cell(each: Row) -> str:
+    name, value = _knob(each)
+    if name == "price":
+        return f"{value:.4g}"
+    return f"{value:.3g} s" if value < 60 else _span(value)
+
+
+def _choosing(rising: Sequence[Row], asked: Row, found: Knob) -> str:
+    least, most = rising[0].mean_delay, rising[-1].mean_delay
+    if least is not None and most is not None and most > HARDLY * least:
+        advice = KNOBS[found.name]
+        return f"{advice[0].upper()}{advice[1:]} buys less delay for more calls."
+    reason = ", because the rate is too low for any of them" if asked.overloaded else ""
+    return f"The {found.name} hardly matters here{reason}."
+
+
+def _reading(rows: Sequence[Row]) -> str:
     enough = next((each for each in rows if not each.overloaded), None)
     if enough is None:
         needed = max(each.rate_needed for each in rows)
@@ -122,7 +226,15 @@ def _reading(rows: Sequence[Row], *, paid: bool) -> str:
     if idle is None:
         return f"{told}; a higher one has calls made sooner."
     further = "any more" if idle is enough else f"more than {idle.rate:.3g}"
-    return f"{told}; {further} changes nothing, because {PRICE if paid else INTERVAL}."
+    return f"{told}; {further} changes nothing, because {_reason(idle.schedule)}."
+
+
+def _reason(schedule: Schedule | PayAsYouWait) -> str:
+    """Return why no more calls are made than are."""
+    if (found := knob(schedule)) is not None:
+        return REASONS[found.name]
+    most = f" of at most {schedule.ceiling:g} s" if isinstance(schedule, Backoff) else ""
+    return f"each session is looked at after random pauses{most}; --every or --price set others"
 
 
 def _rehearsed(asked: Row) -> str:
