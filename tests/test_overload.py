@@ -104,6 +104,25 @@ def test_a_poller_says_what_rate_would_do(run, schedule):
     run(main)
 
 
+def test_a_budget_that_makes_hardly_a_call_is_no_less_too_small(run):
+    async def main():
+        ids = {f"s-{n}": [(0, "CREATE_IN_PROGRESS")] for n in range(300)}
+        source = ScriptedSource(ids)
+        limiter = greenroom.RateLimiter(0.001, burst=2)
+        async with greenroom.Poller(source, limiter=limiter) as poller:
+            waits = poller.as_completed(ids, until="READY", timeout=90)
+            await anyio.sleep(60)
+            short = poller.statistics().overload
+            assert short.lag > 30
+            assert short.rate_needed > 0.01
+            results = [result async for result in waits]
+        unread = [result for result in results if not result.reads]
+        assert len(unread) == 100
+        assert all("was never read" in result.explanation for result in unread)
+
+    run(main)
+
+
 def test_an_overload_and_its_end_are_logged(run):
     async def main():
         ids = {f"s-{n}": [(0, "CREATE_IN_PROGRESS"), (100 + n / 2, "READY")] for n in range(600)}

@@ -152,7 +152,6 @@ def test_every_source_file_that_is_named_exists():
 
 def test_what_one_run_has_learned_helps_the_next(examples, tmp_path):
     path = tmp_path / "history.json"
-    path.write_text(greenroom.History().to_json())
 
     async def mornings():
         for _ in range(2):

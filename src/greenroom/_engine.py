@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 MAX_REMEMBERED = 10_000
 """Sessions nobody waits for any more whose last state is kept, so that no change is told twice."""
 
+LAG_INTERVAL = 10.0
+"""Seconds between looks at how long the next call has been waiting to be made."""
+
 ANSWERED = frozenset((Verdict.SUCCESS, Verdict.FAILURE, Verdict.UNREACHABLE, Verdict.MISSING))
 """The verdicts with which an answer ends a wait."""
 
@@ -126,6 +129,7 @@ class Engine:
         self._strict = strict
         self._remembered: OrderedDict[str, Tracker] = OrderedDict()
         self._unknown_states: set[str] = set()
+        self._minding_the_lag = False
         self._tasks: TaskGroup | None = None
         self._started = (0.0, datetime.min)
 
@@ -373,8 +377,17 @@ class Engine:
             tracker = self._remembered.pop(session_id, None)
             session = Session(tracker or Tracker(session_id, self.table, self.patience))
             self.sessions[session_id] = session
+            if not self._minding_the_lag:
+                self._minding_the_lag = True
+                self.alarms.set(anyio.current_time() + LAG_INTERVAL, self._mind_the_lag)
         self.reader.soon(session_id)
         return session
+
+    def _mind_the_lag(self) -> None:
+        self._minding_the_lag = bool(self.sessions)
+        if self.sessions:
+            self.reader.mind_the_lag()
+            self.alarms.set(anyio.current_time() + LAG_INTERVAL, self._mind_the_lag)
 
     def _release(self, session: Session, *, settled: bool = False) -> None:
         tracker = session.tracker

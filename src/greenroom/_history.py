@@ -13,7 +13,7 @@ from greenroom._hazard import BINS, EDGES, Evidence, bin_of
 WORTH = 30
 """Sessions that the history of one state is worth at most."""
 
-_ODD = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What reading something else than a history can raise."""
 
 _NO_EVIDENCE: Mapping[str, Evidence] = {}
@@ -109,15 +109,21 @@ class History:
         """
         try:
             told = json.loads(text)
+            if not isinstance(told, dict) or "greenroom_history" not in told:
+                raise ValueError("it is JSON, but of something else")
             if told["greenroom_history"] != 1:
                 raise ValueError(f"version {told['greenroom_history']!r} is not known here")
             kinds = {
                 str(kind): {str(state): _evidence(rows) for state, rows in states.items()}
                 for kind, states in told["kinds"].items()
             }
-        except _ODD as error:
+        except UnicodeDecodeError:
+            raise ConfigurationError("this is no history: it is no text") from None
+        except json.JSONDecodeError as error:
+            raise ConfigurationError(f"this is no history: it is no JSON: {error}") from error
+        except _UNREADABLE as error:
             raise ConfigurationError(
-                f"this is no history as History.to_json writes it: {error!r}"
+                f"this is no history as History.to_json writes it: {error}"
             ) from error
         return cls(kinds)
 

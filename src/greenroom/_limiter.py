@@ -10,7 +10,8 @@ is throttled anyway find its way back:
 - The service's bucket starts to drain when the first call *arrives*, not when it leaves. Later
   calls travel on warm connections and arrive sooner after they leave, so a client that refills from
   the moment of the first grant runs ahead of the service by the difference. After standing full,
-  this bucket begins to refill only `SKEW` seconds after the first grant.
+  this bucket begins to refill only `SKEW` seconds after the first grant; one that holds a single
+  token, and is full whenever it grants, only if it has stood full for that long.
 - Grants are first come, first served, and a single sleeper holds the head of the queue.
 - A throttled call cuts the rate to 0.7 of itself, at most once in two seconds (one throttled burst
   is one piece of news), empties the bucket, and the rate then climbs back by addition: the AIMD
@@ -153,7 +154,7 @@ class TokenBucket:
     def take(self, now: float) -> None:
         """Take one token; only right after `ready_in` returned 0."""
         self._refill(now)
-        if self._full_for >= SKEW:
+        if self._full_for >= SKEW or self._tokens >= self.burst > 1:
             self._updated = now + SKEW
         self._full_for = 0.0
         self._tokens -= 1

@@ -34,13 +34,14 @@ class Shortfall:
         lag: Seconds by which calls come late.
         rate: Calls per second that are made.
         rate_needed: Calls per second that would do.
-        batch_needed: Sessions per call that would do at the rate that there is.
+        batch_needed: Sessions per call that would do at the rate that there is; None where no call
+            is made at all.
     """
 
     lag: float
     rate: float
     rate_needed: float
-    batch_needed: int
+    batch_needed: int | None
 
 
 class Overload:
@@ -57,10 +58,11 @@ class Overload:
         self._on_time_since = math.inf
         self._told_at = -math.inf
 
-    def called(self, lag: float, now: float) -> bool:
+    def called(self, lag: float, now: float, *, calls: int = 1) -> bool:
         """Take in a call that comes late by so much; return whether `advise` is due.
 
-        That no call is due is as good as one that comes on time.
+        That no call is due is as good as one that comes on time, and one that is still waiting to
+        be made is as bad as one that comes late: `calls` is then 0.
         """
         if lag < LATE:
             self._on_time_since = min(self._on_time_since, now)
@@ -69,7 +71,7 @@ class Overload:
             return False
         self._on_time_since = math.inf
         self._late_since = min(self._late_since, now)
-        self._late_calls += 1
+        self._late_calls += calls
         return now - self._late_since >= PATIENCE and now - self._told_at >= REPEAT
 
     def advise(self, lag: float, wanted: float, limit: int, now: float) -> Shortfall | None:
@@ -82,10 +84,11 @@ class Overload:
             now: The present.
         """
         self._told_at = now
-        rate = (self._late_calls - 1) / (now - self._late_since)
+        rate = max(0, self._late_calls - 1) / (now - self._late_since)
         if not MARGIN * rate * limit < wanted < math.inf:
             return None
-        self.advice = Shortfall(lag, rate, wanted / limit, math.ceil(wanted / rate))
+        batch = math.ceil(wanted / rate) if rate else None
+        self.advice = Shortfall(lag, rate, wanted / limit, batch)
         return self.advice
 
     def over(self, now: float) -> bool:

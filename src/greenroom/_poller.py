@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self, overload
 
 import anyio
@@ -307,6 +307,7 @@ class Poller:
     def statistics(self) -> PollerStatistics:
         """Return the present figures. Only where an event loop runs."""
         engine, reader = self._engine, self._engine.reader
+        lag, short = reader.lag(), reader.overload.advice
         return PollerStatistics(
             calls=reader.calls,
             throttled=reader.throttled,
@@ -320,9 +321,9 @@ class Poller:
             in_flight=reader.in_flight,
             outcomes=dict(engine.outcomes),
             callback_errors=engine.callback_failures,
-            lag=reader.lag(),
+            lag=lag,
             last_error=reader.last_error,
-            overload=reader.overload.advice,
+            overload=short and replace(short, lag=max(short.lag, lag)),
         )
 
     async def _poll(self, scope: anyio.CancelScope) -> None:

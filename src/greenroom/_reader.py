@@ -256,8 +256,12 @@ class Reader:
             else:
                 self._limiter.refund()
 
-    def _mind_the_lag(self, lag: float, now: float) -> None:
-        if self.overload.called(lag, now):
+    def mind_the_lag(self) -> None:
+        """See whether the call that should be next has been waiting for too long."""
+        self._mind_the_lag(self.lag(), anyio.current_time(), calls=0)
+
+    def _mind_the_lag(self, lag: float, now: float, *, calls: int = 1) -> None:
+        if self.overload.called(lag, now, calls=calls):
             wanted = self._turns.wanted(now)
             if advice := self.overload.advise(lag, wanted, self._limit, now):
                 self._log.warning(

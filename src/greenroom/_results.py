@@ -202,6 +202,11 @@ def explain(result: WaitResult, table: TransitionTable, trouble: str | None = No
         case Verdict.MISSING:
             seen = f", last seen {result.state}" if result.state else ""
             return f"{result.id} does not exist{seen}"
+        case Verdict.TIMEOUT if result.state is None and not result.reads and not trouble:
+            return (
+                f"{result.id} was never read within {result.elapsed:.1f} s: its turn had not come; "
+                "a higher rate would reach it"
+            )
         case Verdict.TIMEOUT if result.state is None:
             why = trouble or "not found so far, which may be too early to tell"
             return f"{result.id} was not seen within {result.elapsed:.1f} s: {why}"

@@ -237,7 +237,7 @@ def as_text(figures: Figures, took: float) -> str:
     waiters = f"{figures.waiter_calls:,} calls, {figures.waiter_calls / figures.sessions:.1f} each"
     return f"""\
 
-  calls per session    {figures.calls_per_session:.1f}
+  reads per session    {figures.calls_per_session:.1f}
   one waiter each      would have made {waiters}
   READY until we knew  {figures.mean_delay:.1f} s on average, 99 % within {figures.p99_delay:.1f} s
 

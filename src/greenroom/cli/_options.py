@@ -163,7 +163,8 @@ PACING = (
         type=_arguments.price,
         metavar="C",
         show_default=f"{PRICE:g} where a call reads many",
-        help="Trades calls for mean delay: seconds of delay, added up, that a full call is worth.",
+        help="How many seconds of waiting, added up over all, a call is worth: lower is sooner, "
+        "for more calls.",
     ),
     click.option(
         "--ceiling",

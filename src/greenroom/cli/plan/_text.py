@@ -206,7 +206,8 @@ def _choosing(rising: Sequence[Row], asked: Row, found: Knob) -> str:
     least, most = rising[0].mean_delay, rising[-1].mean_delay
     if least is not None and most is not None and most > HARDLY * least:
         advice = KNOBS[found.name]
-        return f"{advice[0].upper()}{advice[1:]} buys less delay for more calls."
+        slowest = " A --ceiling bounds how late the slowest are noticed." * (found.name == "price")
+        return f"{advice[0].upper()}{advice[1:]} buys less delay for more calls.{slowest}"
     reason = ", because the rate is too low for any of them" if asked.overloaded else ""
     return f"The {found.name} hardly matters here{reason}."
 
