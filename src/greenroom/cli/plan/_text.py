@@ -68,7 +68,7 @@ def as_text(count: int, rows: Sequence[Row], law: Law, file: str | None) -> str:
     parts = [
         "\n".join(map(_filled, _answer(count, asked))),
         "\n".join(_table(rates, {"rate": lambda each: f"{each.rate:.3g}", **COLUMNS})),
-        _filled(_reading(rates)),
+        _filled(f"{_reading(rates)} Each rate has its part of the burst of {asked.burst}."),
         *_prices([each for each in rows if each.rate == asked.rate], asked),
         _filled(f"{printable(_law_words(law, file))} {_rehearsed(asked)}"),
     ]
