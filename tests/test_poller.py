@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import math
+from datetime import datetime, tzinfo
+from itertools import pairwise
 
 import anyio
 import pytest
@@ -1061,5 +1063,32 @@ def test_a_wait_on_a_session_that_is_watched_is_answered_soon(run, schedule):
                 await anyio.sleep(pause)
                 result = await poller.wait("s-1", until="READY", timeout=600)
                 assert result.elapsed <= 5
+
+    run(main)
+
+
+def test_a_time_without_an_offset_is_not_believed_and_does_no_harm(run):
+    class Odd(tzinfo):
+        def utcoffset(self, when):
+            return None
+
+    async def main():
+        began = Observation("CREATE_IN_PROGRESS", changed_at=datetime(2024, 1, 1, tzinfo=Odd()))
+        source = ScriptedSource({"s-1": [(0, began), (5, "READY")]})
+        assert (await greenroom.wait(source, "s-1", until="READY", timeout=60)).reads > 1
+
+    run(main)
+
+
+def test_of_those_who_starve_nobody_is_passed_over_for_ever(run):
+    async def main():
+        ids = {f"a-{n}": [(0, "CREATE_IN_PROGRESS")] for n in range(300)}
+        ids |= {f"b-{n}": [(0, "START_IN_PROGRESS")] for n in range(100)}
+        source = ScriptedSource(ids, max_batch=10)
+        async with Poller(source, limiter=greenroom.RateLimiter(1)) as poller:
+            await poller.wait_all(ids, until="READY", timeout=1000)
+        for session_id in ("a-0", "a-299", "b-0", "b-99"):
+            looks = [call.at for call in source.calls if session_id in call.ids]
+            assert max(after - before for before, after in pairwise(looks)) < 300
 
     run(main)

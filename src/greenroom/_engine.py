@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 MAX_REMEMBERED = 10_000
 """Sessions nobody waits for any more whose last state is kept, so that no change is told twice."""
 
+UNKNOWN = "?"
+"""The one state that those which the table does not know are for the order of turns."""
+
 LAG_INTERVAL = 10.0
 """Seconds between looks at how long the next call has been waiting to be made."""
 
@@ -321,7 +324,7 @@ class Engine:
         self.reader.later(
             Look(
                 tracker.id,
-                None if tracker.absent else tracker.state,
+                None if tracker.absent else self._known(tracker.state),
                 asked_at,
                 max(1, tracker.looks),
                 None if transition is None else self._since(transition),
@@ -359,6 +362,9 @@ class Engine:
                 steady = steady and begun and not tracker.in_doubt(wait.goal)
         session.steady = steady
 
+    def _known(self, state: str | None) -> str | None:
+        return state if state is None or state in self.table.moves else UNKNOWN
+
     def _since(self, transition: Transition) -> float | None:
         """Return when the state began, as far as the service tells.
 
@@ -366,7 +372,8 @@ class Engine:
         acts, whatever its age.
         """
         told = transition.changed_at
-        if told is None or told.tzinfo is None or not self.table.moves.get(transition.after or ""):
+        moves = self.table.moves.get(transition.after or "")
+        if told is None or told.utcoffset() is None or not moves:
             return None
         loop_time, wall_time = self._started
         return loop_time + (told - wall_time).total_seconds()
@@ -384,8 +391,8 @@ class Engine:
         return session
 
     def _mind_the_lag(self) -> None:
-        self._minding_the_lag = bool(self.sessions)
-        if self.sessions:
+        self._minding_the_lag = bool(self.sessions) or self.reader.overload.advice is not None
+        if self._minding_the_lag:
             self.reader.mind_the_lag()
             self.alarms.set(anyio.current_time() + LAG_INTERVAL, self._mind_the_lag)
 

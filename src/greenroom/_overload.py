@@ -80,7 +80,7 @@ class Overload:
         Args:
             lag: Seconds by which the present call comes late.
             wanted: Reads per second that it would take to be on time.
-            limit: Most sessions in one call.
+            limit: Most sessions that one call would read.
             now: The present.
         """
         self._told_at = now

@@ -263,7 +263,8 @@ class Reader:
     def _mind_the_lag(self, lag: float, now: float, *, calls: int = 1) -> None:
         if self.overload.called(lag, now, calls=calls):
             wanted = self._turns.wanted(now)
-            if advice := self.overload.advise(lag, wanted, self._limit, now):
+            together = max(1, min(self._limit, len(self._polled)))
+            if advice := self.overload.advise(lag, wanted, together, now):
                 self._log.warning(
                     "poller.overloaded",
                     lag=round(lag, 1),

@@ -138,7 +138,10 @@ class _Stage:
         cohort = self.cohorts.get(place)
         if cohort is None:
             cohort = self.cohorts[place] = deque()
-        cohort.append(seat)
+        behind = len(cohort)  # but answers may come out of order
+        while behind and cohort[behind - 1].last > seat.last:
+            behind -= 1
+        cohort.insert(behind, seat)
 
     def clear(self) -> None:
         for place, cohort in tuple(self.cohorts.items()):
@@ -147,9 +150,10 @@ class _Stage:
                 del self.cohorts[place]
 
 
-_Bid = tuple[float, int, float, float, _Seat]
-"""One that competes with those of other cohorts: minus its D, the number of the cohort, the
-derivative of D, the derivative of that, and who it is. The least is the best."""
+_Bid = tuple[float, float, int, float, float, _Seat]
+"""One that competes with those of other cohorts: minus its D, when it was last read, the number of
+the cohort, the derivative of D, the derivative of that, and who it is. The least is the best; so of
+those who starve, who all count the price alone, it is who was unread for longest."""
 
 
 class _Ranking(NamedTuple):
@@ -194,10 +198,12 @@ class Worth:
     def welcome(self, session_id: str, now: float) -> None:
         """Give a turn at once, or soon in company, to a session that somebody new waits for."""
         seat = _Seat(session_id, None, now, now)
+        seat.came, seat.called_before = now, self._called_at
         if known := self._seats.get(session_id):
             known.waiting = False
-            seat = _Seat(session_id, known.stage, known.entered, known.last)
-        seat.came, seat.called_before = now, self._called_at
+            seat.stage, seat.entered, seat.last = known.stage, known.entered, known.last
+            if known.came < math.inf:
+                seat.came, seat.called_before = known.came, known.called_before
         self._seats[session_id] = seat
         _clear(self._newcomers)
         self._newcomers.append(seat)
@@ -367,9 +373,9 @@ class Worth:
             if seat.waiting:
                 unread = now - max(seat.called_before, seat.came - longest)
                 if now - seat.came >= self._longest_welcome():
-                    yield -max(price, self._chance * unread), 0, 0.0, 0.0, seat
+                    yield -max(price, self._chance * unread), seat.came, 0, 0.0, 0.0, seat
                 else:
-                    yield -self._chance * unread, 0, self._chance, 0.0, seat
+                    yield -self._chance * unread, seat.came, 0, self._chance, 0.0, seat
 
     def _longest_welcome(self) -> float:
         """Return the seconds that a newcomer waits for company at most."""
@@ -400,11 +406,11 @@ def _bids(
             here = bisect_right(EDGES, age) - 1
             x = sums[here] + rates[here] * (age - EDGES[here])
             x -= until_edge + rate * (seat.last - seat.entered - edge)
-            if tau >= ceiling:
-                yield -max(price, unseen(tau, x)), serial, 0.0, 0.0, seat
+            if now >= seat.last + ceiling:
+                yield -max(price, unseen(tau, x)), seat.last, serial, 0.0, 0.0, seat
             else:
                 stayed = exp(-x)
-                yield -unseen(tau, x), serial, 1 - stayed, rates[here] * stayed, seat
+                yield -unseen(tau, x), seat.last, serial, 1 - stayed, rates[here] * stayed, seat
 
 
 def _best(
@@ -415,7 +421,7 @@ def _best(
     worth = slope = bend = 0.0
     heapify(heads)
     while heads and len(best) < most:
-        (cost, _, slope_of_one, bend_of_one, seat), others = heads[0]
+        (cost, _, _, slope_of_one, bend_of_one, seat), others = heads[0]
         best.append(seat)
         worth -= cost
         slope += slope_of_one
