@@ -65,6 +65,9 @@ NEARLY = 0.98
 FRESH = 0.1
 """Seconds for which a ranking will do."""
 
+OVERTAKEN = 200
+"""Places in line that one whose answer is late gets back at most."""
+
 OLDEST = 6 * 3600.0
 """Seconds of age beyond which a service is not believed about when a state began."""
 
@@ -139,7 +142,8 @@ class _Stage:
         if cohort is None:
             cohort = self.cohorts[place] = deque()
         behind = len(cohort)  # but answers may come out of order
-        while behind and cohort[behind - 1].last > seat.last:
+        foremost = max(0, behind - OVERTAKEN)
+        while behind > foremost and cohort[behind - 1].last > seat.last:
             behind -= 1
         cohort.insert(behind, seat)
 
@@ -197,13 +201,14 @@ class Worth:
 
     def welcome(self, session_id: str, now: float) -> None:
         """Give a turn at once, or soon in company, to a session that somebody new waits for."""
+        known = self._seats.get(session_id)
+        if known is not None and known.waiting and known.came < math.inf:
+            return
         seat = _Seat(session_id, None, now, now)
         seat.came, seat.called_before = now, self._called_at
-        if known := self._seats.get(session_id):
+        if known is not None:
             known.waiting = False
             seat.stage, seat.entered, seat.last = known.stage, known.entered, known.last
-            if known.came < math.inf:
-                seat.came, seat.called_before = known.came, known.called_before
         self._seats[session_id] = seat
         _clear(self._newcomers)
         self._newcomers.append(seat)
