@@ -5,8 +5,9 @@ One call reads up to `limit` sessions and costs the same however few it reads. T
 - **Ride along.** A call that has to be made for one session takes with it the others whose turn
   comes next, up to the limit: their news is fresher for free.
 - **A call of its own.** An id that a page of many left out, or that makes a whole call fail, is
-  asked for apart from the others: alone if it is known, by halving if it is not. These calls take
-  turns with the shared ones, so that neither kind keeps the other waiting.
+  asked for apart from the others: alone if it is known, by halving if it is not. So are those that
+  are known to make calls fail (`_suspects`). These calls take turns with the shared ones, so that
+  neither kind keeps the other waiting.
 
 Whose turn comes next in due course is for the schedule to say: `_intervals` and `_worth`.
 
@@ -20,6 +21,7 @@ import itertools
 import math
 from typing import TYPE_CHECKING
 
+from greenroom._suspects import Suspects
 from greenroom._turns import Look, Queue, Turn, Turns
 
 if TYPE_CHECKING:
@@ -32,9 +34,13 @@ class Agenda:
     Args:
         limit: Most sessions in one call.
         regular: The order of those who are neither urgent nor held back.
+
+    Attributes:
+        suspects: Those who make calls fail.
     """
 
     def __init__(self, limit: int, regular: Turns) -> None:
+        self.suspects = Suspects()
         self._limit = limit
         self._regular = regular
         self._turns: dict[str, Turn] = {}
@@ -47,19 +53,27 @@ class Agenda:
     def at_once(self, session_id: str, now: float) -> None:
         """Give `session_id` a turn at once."""
         self._regular.put_off(session_id)
+        if self.suspects.suspected(session_id, now):
+            self.suspects.put(now, session_id)
+            return
         turn = self._turns.get(session_id)
         if turn is None or turn.due > now:
             self._urgent.put(now, session_id)
 
     def soon(self, session_id: str, now: float) -> None:
         """Give `session_id`, for which a wait has begun, a turn in the next newcomers' call."""
-        if session_id not in self._turns:
+        if self.suspects.suspected(session_id, now):
+            self.suspects.put_soon(now, session_id)
+        elif session_id not in self._turns:
             self._regular.welcome(session_id, now)
 
     def later(self, look: Look) -> None:
         """Give a session that was read its next turn in due course, or as company."""
         self._turns.pop(look.session_id, None)
-        self._regular.back(look)
+        if self.suspects.suspected(look.session_id, look.at):
+            self.suspects.put_back(look.at, look.looks, look.session_id)
+        else:
+            self._regular.back(look)
 
     def stayed(self, looks: Mapping[str, int], at: float) -> None:
         """Do the same for those whose state is what it was."""
@@ -71,7 +85,10 @@ class Agenda:
     def hold(self, session_id: str, until: float) -> None:
         """Keep `session_id` out of every call before `until`: asking for it just failed."""
         self._regular.put_off(session_id)
-        self._held.put(until, session_id)
+        if self.suspects.suspected(session_id, until):
+            self.suspects.put(until, session_id)
+        else:
+            self._held.put(until, session_id)
 
     def apart(self, session_ids: Iterable[str], due: float) -> None:
         """Ask for these ids from `due` on, in a call that nobody else rides along with."""
@@ -79,24 +96,27 @@ class Agenda:
             for session_id in group:
                 self._turns.pop(session_id, None)
                 self._regular.put_off(session_id)
+                self.suspects.discard(session_id)
             heapq.heappush(self._apart, (due, next(self._serials), group))
 
     def discard(self, session_id: str, *, settled: bool = False) -> None:
         """Forget `session_id`: it is settled, or nobody waits for it any more."""
         self._turns.pop(session_id, None)
+        self.suspects.discard(session_id)
         self._regular.discard(session_id, settled=settled)
 
     def next_due(self, now: float) -> float:
         """Return since when, or from when on, a call is worth making; infinity if never."""
-        apart = self._apart[0][0] if self._apart else math.inf
-        return min(apart, self._next_shared(now))
+        return min(self._next_apart(), self._next_shared(now))
 
     def take(self, now: float) -> tuple[str, ...]:
         """Return whom a call made at `now` should read; they are off the agenda until put back."""
         shared = self._next_shared(now) <= now
-        if self._apart and self._apart[0][0] <= now and not (shared and self._apart_was_last):
+        if self._next_apart() <= now and not (shared and self._apart_was_last):
             self._apart_was_last = True
-            return heapq.heappop(self._apart)[2]
+            if self._apart and self._apart[0][0] <= self.suspects.due():
+                return heapq.heappop(self._apart)[2]
+            return self.suspects.take(self._limit)
         self._apart_was_last = False
         if not shared:
             return ()
@@ -104,6 +124,9 @@ class Agenda:
         chosen += self._held.take(self._limit - len(chosen), now)
         chosen += self._regular.take(self._limit - len(chosen), now)
         return tuple(chosen)
+
+    def _next_apart(self) -> float:
+        return min(self._apart[0][0] if self._apart else math.inf, self.suspects.due())
 
     def _next_shared(self, now: float) -> float:
         return min(self._urgent.due(), self._held.due(), self._regular.due(now))

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+NOT_FOUND_GRACE = 30.0
+"""Seconds after the start of a wait in which not found may be too early, where nobody says."""
+
 
 @dataclass(frozen=True, slots=True)
 class PollerStatistics:
@@ -87,10 +90,12 @@ class Poller:
         source: What reads the states.
         limiter: The budget; give one object to everything that shares a quota. Without it the
             poller has its own of 10 calls per second with a burst of 20.
-        schedule: When a session is worth another look. Without it: pay as you wait at a price of 20
-            where one call reads many sessions, else jittered backoff from 2 s to 20 s.
+        schedule: When a session is worth another look. Without it: where one call reads many
+            sessions, pay as you wait, at the source's own `price` if it has one, else at 20; else
+            jittered backoff from 2 s to 20 s.
         settle: Seconds after the start of a wait in which a state at rest may be old news.
-        not_found_grace: Seconds after the start of a wait in which not found may be too early.
+        not_found_grace: Seconds after the start of a wait in which not found may be too early; None
+            for what the source says of itself by an attribute of that name, else 30.
         call_timeout: Seconds that one call may take before it counts as failed.
         strict: Whether a state that the table does not know ends a wait with `TableError`.
         raise_callback_errors: Whether closing raises what callbacks raised, the latest hundred, as
@@ -98,7 +103,7 @@ class Poller:
 
     Attributes:
         limiter: The budget, to be shared with whatever else draws on the quota.
-        settle, not_found_grace: The patience it was given, in seconds.
+        settle, not_found_grace: Its patience, in seconds.
 
     Raises:
         ConfigurationError: A duration is negative, NaN or infinite, the source's `max_batch` is not
@@ -112,19 +117,21 @@ class Poller:
         limiter: Limiter | None = None,
         schedule: Schedule | PayAsYouWait | None = None,
         settle: float = 30.0,
-        not_found_grace: float = 30.0,
+        not_found_grace: float | None = None,
         call_timeout: float = 30.0,
         strict: bool = False,
         raise_callback_errors: bool = False,
     ) -> None:
-        batch = _arguments.count("max_batch", source.max_batch)
+        if not_found_grace is None:
+            not_found_grace = getattr(source, "not_found_grace", NOT_FOUND_GRACE)
+        _arguments.count("max_batch", source.max_batch)
         self.limiter: Limiter = RateLimiter(max_rate=10, burst=20) if limiter is None else limiter
         self.settle = _arguments.seconds("settle", settle)
         self.not_found_grace = _arguments.seconds("not_found_grace", not_found_grace)
         self._engine = Engine(
             source,
             self.limiter,
-            default_schedule(batch) if schedule is None else _checked(schedule),
+            usual_schedule(source) if schedule is None else _checked(schedule),
             Patience(self.settle, self.not_found_grace),
             _arguments.seconds("call_timeout", call_timeout, zero=False),
             strict=strict,
@@ -342,6 +349,11 @@ class Poller:
         limit = _arguments.timeout(timeout)
         self._engine.check_open()
         return Group(self._engine, unique, goal, anyio.current_time(), limit)
+
+
+def usual_schedule(source: Source) -> Schedule | PayAsYouWait:
+    """Return when a session of this source is worth another look, where nobody says."""
+    return default_schedule(source.max_batch, price=getattr(source, "price", None))
 
 
 def _checked(schedule: Schedule | PayAsYouWait) -> Schedule | PayAsYouWait:

@@ -13,7 +13,8 @@ an id alone, not found   handed on as not found
 missing from a page      handed on as unlisted, which proves nothing
 AccessDenied             handed on as a refusal of every id in the call
 InvalidRequest           of one id, or naming all: a refusal; else the ids are asked for apart
-NotFound, of several     the ids are asked for apart
+NotFound, of several     those that it names are handed on as unlisted, the others asked for apart;
+                         where it names none, by halves
 Throttled                the limiter slows down; tried again after jittered backoff
 anything else            tried again after jittered backoff; the third time, and later while others
                          are answered, in halves and without company, so that an id on which the
@@ -24,7 +25,7 @@ anything else            tried again after jittered backoff; the third time, and
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -64,6 +65,10 @@ MAX_IN_FLIGHT = 32
 
 class Source(Protocol):
     """What reads states.
+
+    It may also say what suits it, where a poller is not told otherwise: `not_found_grace`, the
+    seconds after the start of a wait in which not found may be too early, and `price`, the seconds
+    of waiting, added up over all, that a full call of it is worth.
 
     Attributes:
         table: The transition table of what it reads.
@@ -134,9 +139,10 @@ class Listener(Protocol):
 
 
 class _Polled:
-    __slots__ = ("failing_since", "failures", "in_flight", "look_again")
+    __slots__ = ("accused", "failing_since", "failures", "in_flight", "look_again")
 
     def __init__(self) -> None:
+        self.accused = False
         self.failures = 0
         self.failing_since = 0.0
         self.in_flight = False
@@ -182,6 +188,7 @@ class Reader:
         self._polled: dict[str, _Polled] = {}
         self._wake = anyio.Event()
         self._answered_at = -math.inf
+        self._accusing = False
 
     def at_once(self, session_id: str) -> None:
         """Give a session a turn at once, with an answer asked for after this moment."""
@@ -344,9 +351,11 @@ class Reader:
         if self.last_error is not None:
             self._log.info("source.recovered", after=self.last_error)
             self.last_error = None
-        self._answered_at = anyio.current_time()
+        now = self._answered_at = anyio.current_time()
         for id_ in present:
             self._polled[id_].failures = 0
+        if self._accusing:
+            self._judge(asked, present, seen, now)
         self._listener.observed({id_: seen[id_] for id_ in present if id_ in seen}, asked_at)
         for id_ in present:
             if id_ in seen:
@@ -367,13 +376,44 @@ class Reader:
             case AccessDenied():
                 self._refuse(present, error, asked_at)
             case InvalidRequest() if len(asked) == 1 or set(asked) <= set(error.ids):
+                if self._accusing:
+                    self._judge(asked, present, {}, anyio.current_time())
                 self._refuse(present, error, asked_at)
             case InvalidRequest() | NotFound():
-                for group in split(asked, error.ids):
-                    wanted = [id_ for id_ in group if id_ in present]
-                    self._agenda.apart(wanted, anyio.current_time())
+                self._isolate(asked, present, error, asked_at)
             case _:
                 self._try_again(present, error, asked_at)
+
+    def _isolate(
+        self, asked: Sequence[str], present: Sequence[str], error: SourceError, asked_at: float
+    ) -> None:
+        """Ask anew for those that a failed call was about, without those that made it fail."""
+        self._accusing = True
+        now = anyio.current_time()
+        named = [id_ for id_ in asked if id_ in error.ids]
+        self._agenda.suspects.accuse(named, now)
+        if not named:
+            for id_ in present:
+                self._polled[id_].accused = True
+        believed = named if isinstance(error, NotFound) else ()
+        for group in split(asked, named):
+            self._agenda.apart(
+                [id_ for id_ in group if id_ in present and id_ not in believed], now
+            )
+        for id_ in believed:
+            if id_ in present:
+                self._listener.unlisted(id_, asked_at)
+
+    def _judge(
+        self, asked: Sequence[str], present: Sequence[str], seen: Collection[str], now: float
+    ) -> None:
+        """Find out who made an earlier call fail: not those that are seen."""
+        self._agenda.suspects.acquit(seen)
+        for id_ in present:
+            polled = self._polled[id_]
+            if polled.accused and len(asked) == 1 and id_ not in seen:
+                self._agenda.suspects.accuse(asked, now)
+            polled.accused = False
 
     def _refuse(self, ids: Iterable[str], error: SourceError, asked_at: float) -> None:
         for id_ in ids:

@@ -42,9 +42,9 @@ The price is therefore the knob between calls and mean delay. The ceiling is the
 it bounds how long the last of them can go unseen, at the cost of calls. An infinite price with a
 ceiling of s seconds is a fixed interval of s.
 
-c is the price of a full call. Until a hundred sessions, or a full call if that is fewer, have been
-polled at once, a call is worth that part of it: who waits alone is not kept waiting for the sake of
-a crowd that never comes, and the last of three hundred is read as the others were.
+c is the price of a full call. Until a full call of sessions have been polled at once, a call is
+worth that part of it: who waits alone is not kept waiting for the sake of a crowd that never comes,
+and the last of three hundred is read as the others were.
 
 **Every** is that fixed interval, with its calls spread evenly. Half of it is the mean delay.
 
@@ -71,7 +71,10 @@ from greenroom._errors import ConfigurationError
 from greenroom._history import History
 
 PRICE = 20.0
-"""Session-seconds of delay that a full call is worth, unless a price is given."""
+"""Session-seconds of delay that a call that reads many is worth, unless a price is given."""
+
+PRICE_ALONE = 2.0
+"""The same of a call that reads one session."""
 
 CEILING = 60.0
 """Seconds for which a young session may go unread."""
@@ -170,9 +173,8 @@ class PayAsYouWait:
 
     Attributes:
         price: Session-seconds of delay that a full call is worth, more than 0; infinity where only
-            the ceiling is to trigger calls. Until 100 sessions, or a full call if that is fewer,
-            have been polled at once, a call is worth that part of it. Where a call reads one
-            session, 2 is a good price.
+            the ceiling is to trigger calls. Until a full call of sessions have been polled at once,
+            a call is worth that part of it. Where a call reads one session, 2 is a good price.
         ceiling: Seconds after which a session is read whatever that is worth; None for a tenth of
             its age, but at least 60 s and at most 600 s.
         history: What earlier runs have shown of how long sessions stay in their states; counts as
@@ -207,10 +209,18 @@ class PayAsYouWait:
 
 
 def default_schedule(
-    batch: int, jitter: Callable[[float], float] = backoff.full_jitter
+    batch: int,
+    jitter: Callable[[float], float] = backoff.full_jitter,
+    price: float | None = None,
 ) -> Schedule | PayAsYouWait:
-    """Return the schedule of a source that reads so many in one call, where none is given."""
-    return PayAsYouWait() if batch > 1 else Backoff(jitter=jitter)
+    """Return the schedule of a source that reads so many in one call, where none is given.
+
+    Args:
+        batch: Most sessions in one call.
+        jitter: Draws a wait from its bound.
+        price: What the source says that a full call of it is worth, if it says anything.
+    """
+    return PayAsYouWait(price or PRICE) if batch > 1 else Backoff(jitter=jitter)
 
 
 def unseen(tau: float, x: float) -> float:

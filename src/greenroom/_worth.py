@@ -34,9 +34,6 @@ from greenroom._turns import Look
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-CROWD = 100
-"""Sessions that make a crowd, even where a call could read more."""
-
 CHANCE = 0.5
 """The chance that the first newcomer is where it is wanted already."""
 
@@ -331,7 +328,7 @@ class Worth:
         return before.entered + left
 
     def _price(self) -> float:
-        return self._schedule.price * min(1.0, self._crowd / min(self._limit, CROWD))
+        return self._schedule.price * min(1.0, self._crowd / self._limit)
 
     def _rank(self, now: float) -> _Ranking:
         price = self._price()

@@ -14,7 +14,7 @@ import click
 
 from greenroom._launch._past import read_history
 from greenroom._limiter import AdaptiveRateLimiter, RateLimiter
-from greenroom._schedule import PRICE, Every, PayAsYouWait
+from greenroom._schedule import PRICE, PRICE_ALONE, Every, PayAsYouWait
 from greenroom.cli import _arguments
 from greenroom.cli._kinds import Address, check_address, table_of
 
@@ -32,9 +32,6 @@ BURST = 20
 
 CAUTIOUS_BURST = 1
 """The same where it is not."""
-
-PRICE_ALONE = 2.0
-"""The price of a call that reads one session."""
 
 
 def on_a_terminal() -> bool:
@@ -75,13 +72,18 @@ class Pacing:
         """Return the budget that the share of a quota comes to."""
         return RateLimiter(rate, burst, share=self.share or 1.0)
 
-    def schedule(self, batch: int) -> Schedule | PayAsYouWait | None:
-        """Return when a session is worth another look, where a call can read so many."""
+    def schedule(self, batch: int, own: float | None = None) -> Schedule | PayAsYouWait | None:
+        """Return when a session is worth another look.
+
+        Args:
+            batch: Most sessions in one call.
+            own: What the source says that a full call of it is worth, if it says anything.
+        """
         if self.every is not None:
             return Every(self.every)
         if self.price is None and self.ceiling is None and self.history is None:
             return None
-        usual = PRICE if batch > 1 else PRICE_ALONE
+        usual = own or (PRICE if batch > 1 else PRICE_ALONE)
         return PayAsYouWait(self.price or usual, self.ceiling, self.history)
 
 

@@ -203,7 +203,7 @@ async def open_run(
     """Connect to what is asked about, and yield a run whose poller is not yet entered."""
     limiter = asked.pacing.limiter()
     async with connect(asked.table.kind, asked.address, asked.ids) as source:
-        schedule = asked.pacing.schedule(source.max_batch)
+        schedule = asked.pacing.schedule(source.max_batch, getattr(source, "price", None))
         poller = Poller(source, limiter=limiter, schedule=schedule, not_found_grace=not_found_grace)
         yield Run(poller, limiter, len(asked.ids), report, screen, source=source)
 
