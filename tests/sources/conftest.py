@@ -7,16 +7,61 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from aiohttp import web
+from botocore import xform_name
+from botocore.exceptions import ClientError
 
 from greenroom.sources import nimble
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Answer = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+class FakeClient:
+    """An open client of an AWS service that is none: each operation is answered by a function.
+
+    Args:
+        answers: By operation, such as `DescribeInstances`: from its parameters to its answer.
+    """
+
+    def __init__(self, **answers: Answer) -> None:
+        self.meta = SimpleNamespace(endpoint_url="https://aws.test")
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        for operation, answer in answers.items():
+            setattr(self, xform_name(operation), self._method(operation, answer))
+
+    def _method(self, operation: str, answer: Answer) -> Callable[..., Any]:
+        async def method(**params: Any) -> Mapping[str, Any]:
+            await anyio.lowlevel.checkpoint()
+            self.asked.append((operation, dict(params)))
+            return answer(params)
+
+        return method
+
+
+@pytest.fixture
+def fake_client() -> type[FakeClient]:
+    """A client whose operations the test answers."""
+    return FakeClient
+
+
+@pytest.fixture
+def refusal() -> Callable[..., ClientError]:
+    """Make the exception that botocore raises for an error of a service."""
+
+    def refusal(operation: str, code: str, message: str, status: int = 400) -> ClientError:
+        metadata = {"HTTPStatusCode": status, "HTTPHeaders": {"content-type": "text/xml"}}
+        details = {"Code": code, "Message": message}
+        return ClientError({"Error": details, "ResponseMetadata": metadata}, operation)
+
+    return refusal
 
 
 class Stub:
