@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from greenroom.cli import _tables
-from greenroom.cli._kinds import KINDS, table_of
+from greenroom.cli._kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,16 +37,42 @@ def test_every_kind_in_every_format_names_every_state(
     ran = run("table", kind, "--format", name)
     assert ran.status == 0
     assert not ran.err
-    assert all(state in ran.out for state in table_of(kind).states)
+    assert all(state in ran.out for state in KINDS[kind].table.states)
 
 
 def test_diagrams_tell_the_service_from_the_caller() -> None:
-    table = table_of("nimble-session")
+    table = KINDS["nimble-session"].table
     dot, mermaid = _tables.as_dot(table), _tables.as_mermaid(table)
     assert '"CREATE_IN_PROGRESS" -> "READY" [color="#1f2937"];' in dot
     assert '"STOPPED" -> "START_IN_PROGRESS" [label="start", style=dashed' in dot
     assert "CREATE_IN_PROGRESS --> READY\n" in mermaid
     assert "STOPPED --> START_IN_PROGRESS : start (caller)\n" in mermaid
+
+
+def test_a_name_that_mermaid_cannot_take_has_another_beside_it() -> None:
+    mermaid = _tables.as_mermaid(KINDS["ec2-instance"].table)
+    assert 'state "shutting-down" as shutting_down\n' in mermaid
+    assert "pending --> shutting_down\n" in mermaid
+    assert "shutting-down -->" not in mermaid
+
+
+def test_all_kinds_are_listed_with_what_reading_takes(run: Callable[..., Ran]) -> None:
+    ran = run("kinds", "--output", "json")
+    listed = {line["kind"]: line for line in map(json.loads, ran.out.splitlines())}
+    assert list(listed) == list(KINDS)
+    assert listed["workspace"] == {
+        "kind": "workspace",
+        "id": "WORKSPACE_ID",
+        "states": list(KINDS["workspace"].table.states),
+        "goals": ["AVAILABLE", "STOPPED", "TERMINATED"],
+        "batch": 25,
+        "permissions": ["workspaces:DescribeWorkspaces"],
+    }
+    text = run("kinds").out
+    for line in listed.values():
+        assert line["kind"] in text
+        assert all(permission in text for permission in line["permissions"])
+        assert all(state in text for state in line["states"])
 
 
 def test_a_kind_that_is_not_there(run: Callable[..., Ran]) -> None:
@@ -59,7 +85,7 @@ def test_a_kind_that_is_not_there(run: Callable[..., Ran]) -> None:
 
 def test_a_table_needs_neither_aws_nor_rich() -> None:
     script = (
-        "import sys; from greenroom.cli import main; assert main(['table', 'nimble-stream']) == 0;"
+        "import sys; from greenroom.cli import main; assert main(['table', 'ec2-instance']) == main(['kinds']) == 0;"
         "assert not {'botocore', 'aiobotocore', 'aiohttp', 'rich.live'} & set(sys.modules)"
     )
     subprocess.run(

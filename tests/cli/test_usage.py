@@ -20,7 +20,10 @@ WHERE = ("--endpoint-url", "http://127.0.0.1:1", "--studio-id", "us-west-2-abc")
     ("args", "complaint"),
     [
         (("wat",), "Did you mean"),
-        (("wait", "nimble-session", "s-1"), "Missing option '--until'"),
+        (
+            ("wait", "nimble-session", "s-1", *WHERE),
+            "Missing option '--until', such as --until READY",
+        ),
         (("wait", "nimble-session", "--until", "READY", *WHERE), "there are no ids"),
         (("wait", "nimble-session", " ", "--until", "READY", *WHERE), "' ' is no id"),
         (("wait", "ec3", "s-1", "--until", "READY"), "there is no kind 'ec3'"),
@@ -75,7 +78,18 @@ def test_without_a_command_help_is_shown(run: Callable[..., Ran]) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        *("delete", "demo", "get", "launch", "report", "simulator", "start", "stop", "table"),
+        *(
+            "delete",
+            "demo",
+            "get",
+            "kinds",
+            "launch",
+            "report",
+            "simulator",
+            "start",
+            "stop",
+            "table",
+        ),
         *("wait", "watch"),
     ],
 )

@@ -10,9 +10,9 @@ import anyio
 import click
 
 from greenroom._states import ANY_STATE
-from greenroom.cli import _arguments, _options, _status
+from greenroom.cli import _arguments, _listing, _options, _status
 from greenroom.cli._help import GroupAsWritten
-from greenroom.cli._kinds import states_of
+from greenroom.cli._kinds import KINDS, states_of
 from greenroom.cli._printing import JsonReport, ResourceReport, TextReport, WatchReport
 from greenroom.cli._screen import Notices, Screen
 from greenroom.cli._tables import FORMATS
@@ -27,7 +27,7 @@ from greenroom.cli.plan._command import plan_command
 from greenroom.cli.report._command import report_command
 
 if TYPE_CHECKING:
-    from greenroom._states import TransitionTable
+    from greenroom.cli._kinds import Kind
     from greenroom.cli._options import Asked
 
 
@@ -64,7 +64,6 @@ def greenroom(context: click.Context) -> int:
     "--until",
     metavar="STATE",
     multiple=True,
-    required=True,
     help="The state to wait for. Given several times, any of them will do.",
 )
 @click.option(
@@ -98,7 +97,7 @@ def wait_command(
       greenroom wait nimble-session --ids-from ids.txt --until READY --timeout 1h --rate 5
       greenroom wait nimble-session SESSION_ID --until STOPPED --until DELETED --output json
     """
-    goal = Goal(states_of(asked.table, until), timeout)
+    goal = Goal(states_of(asked.kind, until), timeout)
     as_json = output == "json"
     live = not (as_json or verbose or no_live) and _options.on_a_terminal()
     report = JsonReport() if as_json else TextReport(verbose=verbose, hold_back=live)
@@ -159,7 +158,7 @@ def watch_command(asked: Asked, output: str) -> int:
     show_default=True,
     help="mermaid and dot are diagrams, to be drawn by Mermaid and Graphviz.",
 )
-def table_command(table: TransitionTable, format_name: str) -> int:
+def table_command(kind: Kind, format_name: str) -> int:
     """Show what each state of a kind means to someone who waits.
 
     pending      worth waiting on: the service can get there by itself
@@ -171,7 +170,25 @@ def table_command(table: TransitionTable, format_name: str) -> int:
       greenroom table nimble-session
       greenroom table nimble-session --format dot | dot -Tsvg > session.svg
     """
-    click.echo(FORMATS[format_name](table))
+    click.echo(FORMATS[format_name](kind.table))
+    return _status.OK
+
+
+@greenroom.command("kinds")
+@_options.output
+def kinds_command(output: str) -> int:
+    """List what can be waited for.
+
+    For each KIND: how its ids are written, the states it can be in, the states that people wait
+    for, how many of them one call reads, and the IAM permissions that reading takes.
+
+    Examples:
+      greenroom kinds
+      greenroom kinds --output json | jq -r .kind
+    """
+    listed = KINDS.values()
+    for line in map(_listing.as_json, listed) if output == "json" else _listing.as_text(listed):
+        click.echo(line)
     return _status.OK
 
 

@@ -5,24 +5,25 @@ Tables are plain data and come at once; AWS's client library is loaded only to c
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
 from greenroom._errors import ConfigurationError
-from greenroom.sources._nimble_tables import TABLES
+from greenroom._reader import Source
+from greenroom.sources import appstream, deadline, ec2, workspaces, workspaces_instances
+from greenroom.sources._nimble_reads import READS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
-    from greenroom._reader import Source
     from greenroom._states import TransitionTable
+    from greenroom.sources._aws_kind import AwsKind, Where
+    from greenroom.sources._nimble_reads import Reads
     from greenroom.sources.nimble import StreamingSessions
-
-KINDS = tuple(TABLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +42,114 @@ class Address:
     region: str | None
     profile: str | None
 
+    def where(self) -> Where:
+        """Return it as a service at AWS takes it."""
+        return {
+            "endpoint_url": self.endpoint_url,
+            "region_name": self.region,
+            "profile": self.profile,
+        }
 
-def table_of(kind: str) -> TransitionTable:
-    """Return the transition table of a kind.
+
+class Checking(Source, Protocol):
+    """A source that knows its ids."""
+
+    def check_id(self, id_: str) -> str | None:
+        """Return what is wrong with an id, or None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What the command line knows of a kind of session.
+
+    Attributes:
+        table: Its transition table.
+        max_batch: Most ids in one call.
+        id_form: How an id is written.
+        permissions: What the caller must be allowed, as IAM writes it.
+        connect: Opens its source.
+        in_a_studio: Whether it takes a studio, at a URL, to be one.
+        implied: What is waited for where nobody says; None where it has to be said.
+    """
+
+    table: TransitionTable
+    max_batch: int
+    id_form: str
+    permissions: tuple[str, ...]
+    connect: Callable[[Address], AbstractAsyncContextManager[Checking]]
+    in_a_studio: bool = False
+    implied: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What the command line calls it."""
+        return self.table.kind
+
+
+def _in_a_studio(reads: Reads) -> Kind:
+    @asynccontextmanager
+    async def connect(address: Address) -> AsyncIterator[Checking]:
+        from greenroom.sources import nimble
+
+        async with connect_studio(address) as sessions:
+            yield nimble.KINDS[reads.table.kind](sessions)
+
+    return Kind(
+        reads.table,
+        reads.max_batch,
+        reads.id_form,
+        reads.permissions,
+        connect,
+        in_a_studio=True,
+    )
+
+
+def _at_aws(kind: AwsKind) -> Kind:
+    def connect(address: Address) -> AbstractAsyncContextManager[Checking]:
+        return kind.connect(**address.where())
+
+    return Kind(kind.table, kind.max_batch, kind.id_form, kind.permissions, connect)
+
+
+_SERVICES = (ec2, workspaces, workspaces_instances, appstream, deadline)
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        *map(_in_a_studio, READS.values()),
+        *(_at_aws(kind) for service in _SERVICES for kind in service.KINDS),
+    )
+}
+"""Every kind that has a name of its own."""
+
+
+def kind_of(name: str) -> Kind:
+    """Return a kind.
 
     Raises:
         click.BadParameter: There is no such kind.
     """
-    if kind in TABLES:
-        return TABLES[kind]
-    close = get_close_matches(kind.lower(), KINDS, n=1, cutoff=0.5)
+    if name in KINDS:
+        return KINDS[name]
+    close = get_close_matches(name.lower(), KINDS, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]}? " if close else ""
-    raise click.BadParameter(f"there is no kind {kind!r}; {hint}the kinds are {', '.join(KINDS)}")
+    raise click.BadParameter(f"there is no kind {name!r}; {hint}the kinds are {', '.join(KINDS)}")
 
 
-def states_of(table: TransitionTable, names: Iterable[str]) -> tuple[str, ...]:
-    """Return the states that people named, in any case.
+def states_of(kind: Kind, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the states that people named, in any case; what is implied if they named none.
 
     Raises:
         TableError: The kind has no such state.
+        click.UsageError: They named none, and none is implied.
     """
-    states = tuple(name if name in table.moves else name.upper() for name in names)
+    table = kind.table
+    alike = {state.casefold(): state for state in table.moves}
+    states = tuple(alike.get(name.casefold(), name) for name in names)
+    if not states and kind.implied is None:
+        raise click.UsageError(f"Missing option '--until', such as --until {table.goals[0]}")
+    states = states or (kind.implied or "",)
     table.goal(states)
     return states
 
@@ -72,6 +160,8 @@ def check_address(kind: str, address: Address) -> None:
     Raises:
         click.UsageError: It is not.
     """
+    if not kind_of(kind).in_a_studio:
+        return
     needed = {
         ("--endpoint-url URL", "GREENROOM_ENDPOINT_URL"): address.endpoint_url,
         ("--studio-id ID", "GREENROOM_STUDIO_ID"): address.studio_id,
@@ -85,17 +175,14 @@ def check_address(kind: str, address: Address) -> None:
 
 
 @asynccontextmanager
-async def connect(kind: str, address: Address, ids: Iterable[str]) -> AsyncIterator[Source]:
+async def connect(kind: Kind, address: Address, ids: Iterable[str]) -> AsyncIterator[Source]:
     """Open the source of a kind, to be asked about these ids.
 
     Raises:
         ConfigurationError: Credentials, the region or something else is missing or wrong, or an
             id cannot be one of this kind.
     """
-    from greenroom.sources import nimble
-
-    async with connect_studio(address) as sessions:
-        source = nimble.KINDS[kind](sessions)
+    async with kind.connect(address) as source:
         if wrong := [problem for id_ in ids if (problem := source.check_id(id_))]:
             more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
             raise ConfigurationError(wrong[0] + more)

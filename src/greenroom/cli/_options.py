@@ -16,7 +16,7 @@ from greenroom._launch._past import read_history
 from greenroom._limiter import AdaptiveRateLimiter, RateLimiter
 from greenroom._schedule import PRICE, PRICE_ALONE, Every, PayAsYouWait
 from greenroom.cli import _arguments
-from greenroom.cli._kinds import Address, check_address, table_of
+from greenroom.cli._kinds import Address, Kind, check_address, kind_of
 
 if TYPE_CHECKING:
     from greenroom._history import History
@@ -92,23 +92,28 @@ class Asked:
     """What a user asks about.
 
     Attributes:
-        table: The kind's transition table.
+        kind: What they are.
         ids: The sessions, each once.
         address: Where they are.
         pacing: How fast to ask.
     """
 
-    table: TransitionTable
+    kind: Kind
     ids: tuple[str, ...]
     address: Address
     pacing: Pacing
 
+    @property
+    def table(self) -> TransitionTable:
+        """The kind's transition table."""
+        return self.kind.table
 
-def _table(context: click.Context, parameter: click.Parameter, value: str) -> TransitionTable:  # noqa: ARG001  # click's protocol
-    return table_of(value)
+
+def _kind(context: click.Context, parameter: click.Parameter, value: str) -> Kind:  # noqa: ARG001  # click's protocol
+    return kind_of(value)
 
 
-kind = click.argument("table", metavar="KIND", callback=_table)
+kind = click.argument("kind", metavar="KIND", callback=_kind)
 
 output = click.option(
     "--output",
@@ -214,15 +219,15 @@ def polling(function: Callable[..., int]) -> Callable[..., int]:
     @wraps(function)
     def command(
         *,
-        table: TransitionTable,
+        kind: Kind,
         ids: tuple[str, ...],
         ids_file: str | None,
         address: Address,
         pacing: Pacing,
         **others: Any,
     ) -> int:
-        asked = Asked(table, _all_ids(ids, ids_file), address, pacing)
-        check_address(table.kind, address)
+        asked = Asked(kind, _all_ids(ids, ids_file), address, pacing)
+        check_address(kind.name, address)
         return function(asked, **others)
 
     return decorated(reaching(command), *_IDS)

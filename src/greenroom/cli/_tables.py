@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
+from textwrap import wrap
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from greenroom._states import TransitionTable
+
+WIDTH = 36
+"""Characters in a line of a cell that lists states or actions."""
 
 _SERVICE = "#1f2937"
 _CALLER = "#6b7280"
@@ -21,9 +26,13 @@ def as_text(table: TransitionTable) -> str:
     rows = [("state", *(f"until {goal}" for goal in table.goals), "leads by itself to", "actions")]
     for state in table.states:
         verdicts = (table.verdict(state, goal).value for goal in table.goals)
-        moves = ", ".join(table.moves[state]) or "-"
-        actions = ", ".join(table.actions.get(state, ())) or "-"
-        rows.append((state, *verdicts, moves, actions))
+        cells = (
+            (state,),
+            *((verdict,) for verdict in verdicts),
+            _lines(table.moves[state]),
+            _lines(table.actions.get(state, ())),
+        )
+        rows += zip_longest(*cells, fillvalue="")
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -46,16 +55,23 @@ def as_mermaid(table: TransitionTable) -> str:
 
     Mermaid's state diagrams have no dashed arrows, so the label has to tell them apart.
     """
+    names = {state: state.replace("-", "_") for state in table.states}
     lines = ["stateDiagram-v2"]
+    for state, name in names.items():
+        if name != state:  # a hyphen would end the name
+            lines.append(f'    state "{state}" as {name}')
+    connected = {each for pair in _moves(table) for each in pair}
+    connected |= {state for before, _, after in _actions(table) for state in (before, after)}
+    lines += (f"    {names[state]}" for state in table.states if state not in connected)
     for before, after in _moves(table):
-        lines.append(f"    {before} --> {after}")
+        lines.append(f"    {names[before]} --> {names[after]}")
     for before, action, after in _actions(table):
-        lines.append(f"    {before} --> {after} : {action} (caller)")
+        lines.append(f"    {names[before]} --> {names[after]} : {action} (caller)")
     lines.append(f"    classDef goal fill:{_GOAL}")
     lines.append(f"    classDef failure fill:{_FAILURE}")
-    lines.append(f"    class {','.join(table.goals)} goal")
+    lines.append(f"    class {','.join(names[goal] for goal in table.goals)} goal")
     if table.failures:
-        failures = (state for state in table.states if state in table.failures)
+        failures = (names[state] for state in table.states if state in table.failures)
         lines.append(f"    class {','.join(failures)} failure")
     return "\n".join(lines)
 
@@ -78,6 +94,10 @@ def as_dot(table: TransitionTable) -> str:
 FORMATS: Mapping[str, Callable[[TransitionTable], str]] = MappingProxyType(
     {"text": as_text, "json": as_json, "mermaid": as_mermaid, "dot": as_dot}
 )
+
+
+def _lines(words: Iterable[str]) -> Sequence[str]:
+    return wrap(", ".join(words), WIDTH, break_on_hyphens=False) or ("-",)
 
 
 def _moves(table: TransitionTable) -> Iterator[tuple[str, str]]:

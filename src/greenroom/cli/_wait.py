@@ -50,12 +50,13 @@ class Goal:
     Attributes:
         until: The states, of which any will do.
         timeout: Seconds for all sessions together, or None.
-        not_found_grace: Seconds in which not found may be too early to tell.
+        not_found_grace: Seconds in which not found may be too early to tell; None for what is
+            usual for the kind.
     """
 
     until: Collection[str]
     timeout: float | None
-    not_found_grace: float = 30.0
+    not_found_grace: float | None = None
 
 
 class Run:
@@ -198,11 +199,11 @@ async def watch(asked: Asked, report: Report, screen: Screen) -> int:
 
 @asynccontextmanager
 async def open_run(
-    asked: Asked, report: Report, screen: Screen, *, not_found_grace: float = 30.0
+    asked: Asked, report: Report, screen: Screen, *, not_found_grace: float | None = None
 ) -> AsyncIterator[Run]:
     """Connect to what is asked about, and yield a run whose poller is not yet entered."""
     limiter = asked.pacing.limiter()
-    async with connect(asked.table.kind, asked.address, asked.ids) as source:
+    async with connect(asked.kind, asked.address, asked.ids) as source:
         schedule = asked.pacing.schedule(source.max_batch, getattr(source, "price", None))
         poller = Poller(source, limiter=limiter, schedule=schedule, not_found_grace=not_found_grace)
         yield Run(poller, limiter, len(asked.ids), report, screen, source=source)

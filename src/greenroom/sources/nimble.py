@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -22,9 +21,11 @@ import anyio.lowlevel
 
 from greenroom._errors import ConfigurationError, InvalidRequest, NotFound, Unavailable
 from greenroom._states import Observation
+from greenroom.sources import _nimble_reads as reads
 from greenroom.sources import _nimble_tables as tables
 from greenroom.sources._aws import call, open_client
 from greenroom.sources._aws_json import read_json
+from greenroom.sources._ids import checked_ids
 from greenroom.sources._nimble_actions import SessionActions
 from greenroom.sources._nimble_model import MODELS
 from greenroom.sources._nimble_tables import TABLES
@@ -33,7 +34,6 @@ from greenroom.sources._nimble_view import StreamingSession, VolumeConfiguration
 if TYPE_CHECKING:
     from aiobotocore.session import AioSession
 
-    from greenroom._states import TransitionTable
 
 __all__ = [
     "KINDS",
@@ -45,39 +45,11 @@ __all__ = [
     "connect",
 ]
 
-MAX_BATCH = 100
-"""Most session ids in one List, which keeps the URL well below what servers take."""
-
 MOST_ID = 256
 """Characters of an id at most."""
 
-_LIST = "ListStreamingSessions"
+_LIST = str(reads.SESSION.lists)
 _UNFIT = re.compile(r"[\s,/\x00-\x1f\x7f-\x9f]|^\.{0,2}$|^.{257}", re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class _Get:
-    """How one kind is read: the operation, what its ids fill in, and where the answer is.
-
-    The last of `parameters` is also the member in which the answer repeats the id.
-    """
-
-    table: TransitionTable
-    operation: str
-    parameters: tuple[str, ...]
-    result: str
-
-
-_SESSION = _Get(tables.STREAMING_SESSION, "GetStreamingSession", ("sessionId",), "session")
-_STREAM = _Get(
-    tables.SESSION_STREAM, "GetStreamingSessionStream", ("sessionId", "streamId"), "stream"
-)
-_PROFILE = _Get(tables.LAUNCH_PROFILE, "GetLaunchProfile", ("launchProfileId",), "launchProfile")
-_IMAGE = _Get(tables.STREAMING_IMAGE, "GetStreamingImage", ("streamingImageId",), "streamingImage")
-_COMPONENT = _Get(
-    tables.STUDIO_COMPONENT, "GetStudioComponent", ("studioComponentId",), "studioComponent"
-)
-_STUDIO = _Get(tables.STUDIO, "GetStudio", ("studioId",), "studio")
 
 
 class Resources:
@@ -91,7 +63,7 @@ class Resources:
         studio_id: The studio.
     """
 
-    def __init__(self, client: Any, studio_id: str, get: _Get) -> None:
+    def __init__(self, client: Any, studio_id: str, get: reads.Reads) -> None:
         self.kind = get.table.kind
         self.table = get.table
         self.max_batch = 1
@@ -111,7 +83,7 @@ class Resources:
                 called. Or the service says so.
             SourceError: There is no answer.
         """
-        checked = self._checked(ids)
+        checked = checked_ids(self, ids, self._get.operation)
         seen = {id_: await self._read(id_) for id_ in checked}
         return {id_: observation for id_, observation in seen.items() if observation}
 
@@ -122,22 +94,7 @@ class Resources:
         parts = id_.split("/") if isinstance(id_, str) else ()
         if len(parts) == len(self._get.parameters) and not any(map(_UNFIT.search, parts)):
             return None
-        form = "/".join(map(_placeholder, self._get.parameters))
-        return f"{id_!r} is no id of a {self.kind}, which reads {form}"
-
-    def _checked(self, ids: Sequence[str]) -> tuple[str, ...]:
-        unique = tuple(dict.fromkeys(ids))
-        if len(unique) > self.max_batch:
-            raise InvalidRequest(
-                f"{len(unique)} ids in one describe of {self.kind}, which takes {self.max_batch}",
-                operation=self._get.operation,
-            )
-        wrong = {id_: problem for id_ in unique if (problem := self.check_id(id_))}
-        if wrong:
-            raise InvalidRequest(
-                "; ".join(wrong.values()), ids=wrong, operation=self._get.operation
-            )
-        return unique
+        return f"{id_!r} is no id of a {self.kind}, which reads {self._get.id_form}"
 
     async def _read(self, id_: str) -> Observation | None:
         parts = dict(zip(self._get.parameters, id_.split("/"), strict=True))
@@ -177,13 +134,13 @@ class StreamingSessions(Resources, SessionActions):
     """
 
     def __init__(self, client: Any, studio_id: str, *, batch: bool = True) -> None:
-        super().__init__(client, studio_id, _SESSION)
-        self.max_batch = MAX_BATCH if batch else 1
-        self.streams = Resources(client, studio_id, _STREAM)
-        self.launch_profiles = Resources(client, studio_id, _PROFILE)
-        self.streaming_images = Resources(client, studio_id, _IMAGE)
-        self.studio_components = Resources(client, studio_id, _COMPONENT)
-        self.studios = Resources(client, studio_id, _STUDIO)
+        super().__init__(client, studio_id, reads.SESSION)
+        self.max_batch = reads.SESSION.max_batch if batch else 1
+        self.streams = Resources(client, studio_id, reads.STREAM)
+        self.launch_profiles = Resources(client, studio_id, reads.PROFILE)
+        self.streaming_images = Resources(client, studio_id, reads.IMAGE)
+        self.studio_components = Resources(client, studio_id, reads.COMPONENT)
+        self.studios = Resources(client, studio_id, reads.STUDIO)
 
     async def describe(self, ids: Sequence[str], /) -> Mapping[str, Observation]:
         """Read the states of at most `max_batch` sessions: one by Get, several by List.
@@ -210,7 +167,7 @@ class StreamingSessions(Resources, SessionActions):
         Raises:
             SourceError: As for `describe`.
         """
-        checked = self._checked(ids)
+        checked = checked_ids(self, ids, self._get.operation)
         if len(checked) == 1:
             return await super().describe(checked)
         missing = set(checked)
@@ -347,7 +304,3 @@ def _observation(resource: Any) -> Observation | None:
 def _is_usual(part: str) -> bool:
     """Return whether this is sure to be fit, which is quicker than to find out if it is unfit."""
     return len(part) <= MOST_ID and part.isascii() and part.replace("-", "").isalnum()
-
-
-def _placeholder(parameter: str) -> str:
-    return re.sub(r"(?=[A-Z])", "_", parameter).upper()
