@@ -85,7 +85,8 @@ def test_a_kind_that_is_not_there(run: Callable[..., Ran]) -> None:
 
 def test_a_table_needs_neither_aws_nor_rich() -> None:
     script = (
-        "import sys; from greenroom.cli import main; assert main(['table', 'ec2-instance']) == main(['kinds']) == 0;"
+        "import sys; from greenroom.cli import main; assert main(['table', 'ec2-instance']) == 0;"
+        "assert main(['kinds']) == 0;"
         "assert not {'botocore', 'aiobotocore', 'aiohttp', 'rich.live'} & set(sys.modules)"
     )
     subprocess.run(

@@ -128,8 +128,8 @@ class AwsKind:
     Attributes:
         table: Its transition table.
         service: The service, as botocore calls it.
-        parts: What an id is made of, joined by `/`: names of members of the resource, of which
-            the last tells the session apart; each with the letters that it begins with.
+        parts: What an id is made of, joined by `/`: names of parameters that are also members of
+            the resource, each with the letters that it begins with.
         many: What reads several at once; None if nothing does.
         one: What reads one alone; None where `many` does that too.
         max_batch: Most ids in one call.

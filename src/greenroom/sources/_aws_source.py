@@ -108,22 +108,33 @@ class AwsSource:
             await pay()
 
     def _seen(
-        self, read: Read, answer: Mapping[str, Any], wanted: Collection[str]
+        self, read: Read, answer: Mapping[str, Any], wanted: Sequence[str]
     ) -> dict[str, Observation]:
-        if read.root and not isinstance(answer.get(read.root), list):
+        listed = answer.get(read.root) if read.root else [answer]
+        if not isinstance(listed, list):
             raise self._garbage(read)
         resources = jmespath.search(read.listed, answer)
         resources = resources if isinstance(resources, list) else [resources]
         found: dict[str, Observation] = {}
         for resource in resources:
-            id_ = self.kind.id_of(resource) if isinstance(resource, dict) else ""
+            id_ = self._id_of(read, resource, wanted)
             if id_ in wanted and (observation := self.kind.observe(resource)):
                 found[id_] = observation
         if not found and read.failed is not None:
             self._raise_failure(read, jmespath.search(read.failed, answer) or (), wanted)
-        elif not found and resources and len(wanted) == 1:
+        elif not found and listed and len(wanted) == 1:
             raise self._garbage(read)
         return found
+
+    def _id_of(self, read: Read, resource: Any, wanted: Sequence[str]) -> str | None:
+        """Return whose resource it is. What was asked for alone need not repeat where it is."""
+        kind = self.kind
+        if not isinstance(resource, dict):
+            return None
+        if read is not kind.one:
+            return kind.id_of(resource)
+        last, expected = list(kind.parts_of(wanted[0]).items())[-1]
+        return wanted[0] if resource.get(last) == expected else None
 
     def _raise_failure(
         self, read: Read, failures: Sequence[Mapping[str, Any]], wanted: Collection[str]
