@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
+import sqlite3
 import tomllib
 from pathlib import Path
 
 import anyio
 import pytest
+from moto.server import ThreadedMotoServer
 
 import greenroom
 from greenroom import Verdict
 from greenroom.simulator import Settings, serve
-from greenroom.sources import nimble
+from greenroom.sources import ec2, nimble
 from greenroom.testing import ScriptedSource, run
 
 ROOT = Path(__file__).parents[1]
@@ -106,17 +109,48 @@ def test_iterating_works_as_written(examples, capsys, name):
     assert "s-1" in capsys.readouterr().out
 
 
-def test_a_source_of_your_own_works_as_written(examples):
-    class Api:
-        async def jobs(self, ids):
-            status = "PRINTING" if anyio.current_time() < 30 else "DONE"
-            return [{"id": id_, "status": status} for id_ in ids]
+@pytest.mark.asyncio
+async def test_a_kind_of_your_own_works_as_written(examples, tmp_path):
+    path = tmp_path / "queue.db"
+    with contextlib.closing(sqlite3.connect(path)) as queue, queue:
+        queue.execute("CREATE TABLE job (id TEXT PRIMARY KEY, state TEXT, fault TEXT)")
+        jobs = [("a", "done", None), ("b", "crashed", "OUT_OF_MEMORY")]
+        queue.executemany("INSERT INTO job VALUES (?, ?, ?)", jobs)
+    source = examples["RenderQueue"](path)
+    async with greenroom.Poller(source, not_found_grace=0, settle=0) as poller:
+        results = await poller.wait_all(["a", "b", "c"], until="done", timeout=60)
+    assert [result.verdict for result in results.values()] == [
+        Verdict.SUCCESS,
+        Verdict.FAILURE,
+        Verdict.MISSING,
+    ]
+    assert "the frame needs a bigger machine" in results["b"].explanation
+    assert (await examples["rendered"](path, ["a"]))["a"].verdict is Verdict.SUCCESS
+    with pytest.raises(greenroom.Unavailable, match="no such table"):
+        await examples["RenderQueue"](tmp_path / "other.db").describe(["a"])
 
-    async def main():
-        source = examples["Printer"](Api())
-        return await greenroom.wait(source, "job-1", until="DONE", timeout=60)
 
-    assert run(main).verdict is Verdict.SUCCESS
+def test_a_kind_of_your_own_is_at_most_sixty_lines():
+    (shown,) = (block for block in blocks("python") if "class RenderQueue" in block)
+    assert len(shown.splitlines()) <= 60
+
+
+@pytest.mark.asyncio
+async def test_waiting_for_instances_works_as_written(examples):
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    where = {"endpoint_url": f"http://{host}:{port}", "region_name": "us-west-2"}
+    try:
+        async with ec2.connect(**where) as instances:
+            made = await instances.client.run_instances(
+                ImageId="ami-1", MinCount=3, MaxCount=3, InstanceType="g5.xlarge"
+            )
+        ids = [instance["InstanceId"] for instance in made["Instances"]]
+        results = await examples["ready"](ids, **where)
+    finally:
+        server.stop()
+    assert len(results.succeeded) == 3
 
 
 def test_every_command_shown_exists_with_its_options(capsys):
