@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import math
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from itertools import pairwise
 
 import anyio
@@ -1090,5 +1090,30 @@ def test_of_those_who_starve_nobody_is_passed_over_for_ever(run):
         for session_id in ("a-0", "a-299", "b-0", "b-99"):
             looks = [call.at for call in source.calls if session_id in call.ids]
             assert max(after - before for before, after in pairwise(looks)) < 300
+
+    run(main)
+
+
+class NoOffset(tzinfo):
+    """A zone that does not know its offset, as the base class has it: None."""
+
+    def utcoffset(self, when):
+        return None
+
+
+class Raising(tzinfo):
+    def utcoffset(self, when):
+        raise KeyError("no such zone")
+
+
+@pytest.mark.parametrize("zone", [NoOffset(), Raising()])
+def test_a_time_of_an_odd_zone_beside_others_ends_nothing(run, zone):
+    async def main():
+        usual = Observation("CREATE_IN_PROGRESS", changed_at=datetime(2026, 1, 1, tzinfo=UTC))
+        odd = Observation("CREATE_IN_PROGRESS", changed_at=datetime(2026, 1, 1, tzinfo=zone))
+        source = ScriptedSource({"s-1": [(0, usual), (5, odd), (30, "READY")], "s-2": creating(40)})
+        async with Poller(source) as poller:
+            results = await poller.wait_all(["s-1", "s-2"], until="READY", timeout=300)
+        assert len(results.succeeded) == 2
 
     run(main)

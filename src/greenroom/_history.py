@@ -41,6 +41,8 @@ class History:
 
     def __add__(self, other: History) -> History:
         """Return what both know."""
+        if not isinstance(other, History):
+            return NotImplemented
         nothing = Evidence()
         return History(
             {

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -464,4 +465,14 @@ def _checked(seen: Mapping[str, Observation], asked: Sequence[str]) -> Mapping[s
             and (one.changed_at is None or isinstance(one.changed_at, datetime))
         ):
             raise Unavailable(f"the source returned {one!r} for {id_}: no observation")
+        if one.changed_at is not None and not _is_comparable(one.changed_at):
+            wanted[id_] = replace(one, changed_at=None)
     return wanted
+
+
+def _is_comparable(moment: datetime) -> bool:
+    """Return whether a time has an offset, or no zone at all; some zones do not know theirs."""
+    try:
+        return (moment.tzinfo is None) == (moment.utcoffset() is None)
+    except Exception:  # noqa: BLE001  # a tzinfo of somebody else's may raise anything
+        return False

@@ -118,7 +118,7 @@ class AwsSource:
         found: dict[str, Observation] = {}
         for resource in resources:
             id_ = self._id_of(read, resource, wanted)
-            if id_ in wanted and (observation := self.kind.observe(resource)):
+            if id_ is not None and id_ in wanted and (observation := self.kind.observe(resource)):
                 found[id_] = observation
         if not found and read.failed is not None:
             self._raise_failure(read, jmespath.search(read.failed, answer) or (), wanted)
