@@ -198,7 +198,7 @@ def explain(result: WaitResult, table: TransitionTable, trouble: str | None = No
         case Verdict.UNREACHABLE:
             actions = table.awaits_action(result.state or "", result.goal)
             hint = f"; only a {' or '.join(actions)} leads on from here" if actions else ""
-            return f"{where}{because} and can never become {goal} by itself{hint}"
+            return f"{where}{because} and can never become {goal} by itself{tail}{hint}"
         case Verdict.MISSING:
             seen = f", last seen {result.state}" if result.state else ""
             return f"{result.id} does not exist{seen}"
