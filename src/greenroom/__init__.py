@@ -43,19 +43,34 @@ from greenroom._launch._launch import Launch, launch
 from greenroom._launch._lines import Attempt, Deletion, Phase, WorkstationResult
 from greenroom._launch._past import read_history
 from greenroom._launch._policy import LaunchPolicy
-from greenroom._launch._remedies import REMEDIES, Action, Remedy
+from greenroom._launch._provider import Provider
 from greenroom._launch._report import LaunchReport
 from greenroom._launch._site import Cost
-from greenroom._launch._specs import Spec, read_specs
-from greenroom._launch._studio import Studio
+from greenroom._launch_kind import (
+    Deed,
+    LaunchKind,
+    ReadyCheck,
+    Streams,
+    launch_kind,
+    launch_kinds,
+    register,
+)
 from greenroom._limiter import AdaptiveRateLimiter, Limiter, LimiterStatistics, RateLimiter
 from greenroom._overload import Shortfall
 from greenroom._poller import Poller, PollerStatistics, wait
 from greenroom._reader import PagedSource, Source
+from greenroom._remedies import Action, Remedies, Remedy
 from greenroom._results import Transition, WaitResult, WaitResults
 from greenroom._schedule import Backoff, Every, PayAsYouWait, Schedule
+from greenroom._specs import Choice, WorkstationSpec
 from greenroom._states import ANY_STATE, Goal, Observation, TransitionTable, Verdict
 from greenroom._waiting import AsCompleted, Watch
+from greenroom.sources import _ec2_launch as _ec2_launch  # makes the kind known
+from greenroom.sources._nimble_launch import REMEDIES, read_specs
+from greenroom.sources._nimble_launch import SessionSpec as Spec
+
+Studio = Provider
+"""The former name of `Provider`."""
 
 __all__ = [
     "ANY_STATE",
@@ -68,9 +83,11 @@ __all__ = [
     "Attempt",
     "Backoff",
     "Callback",
+    "Choice",
     "ConfigurationError",
     "Conflict",
     "Cost",
+    "Deed",
     "Deletion",
     "Every",
     "Goal",
@@ -81,6 +98,7 @@ __all__ = [
     "JournalError",
     "Launch",
     "LaunchEvent",
+    "LaunchKind",
     "LaunchPolicy",
     "LaunchReport",
     "Limiter",
@@ -94,8 +112,11 @@ __all__ = [
     "Poller",
     "PollerClosed",
     "PollerStatistics",
+    "Provider",
     "QuotaExceeded",
     "RateLimiter",
+    "ReadyCheck",
+    "Remedies",
     "Remedy",
     "Schedule",
     "SessionMissing",
@@ -105,6 +126,7 @@ __all__ = [
     "Spec",
     "SpecError",
     "StreamAccess",
+    "Streams",
     "Studio",
     "TableError",
     "Throttled",
@@ -121,10 +143,14 @@ __all__ = [
     "WaitsFailed",
     "Watch",
     "WorkstationResult",
+    "WorkstationSpec",
     "act",
     "launch",
+    "launch_kind",
+    "launch_kinds",
     "read_history",
     "read_report",
     "read_specs",
+    "register",
     "wait",
 ]

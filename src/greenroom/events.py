@@ -9,6 +9,7 @@ print(key, verdict)
 from greenroom._launch._events import (
     AttemptFailed,
     Changed,
+    CheckPassed,
     Created,
     CreateDeferred,
     CreateIntended,
@@ -34,6 +35,7 @@ from greenroom._launch._events import (
 __all__ = [
     "AttemptFailed",
     "Changed",
+    "CheckPassed",
     "CreateDeferred",
     "CreateIntended",
     "CreateRefused",

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from greenroom import PollerStatistics, Verdict
+from greenroom import PollerStatistics, Spec, Verdict
 from greenroom._launch import _events as events
 from greenroom._launch._account import Account
 from greenroom._launch._site import Cost
-from greenroom._launch._specs import count_specs
+from greenroom._specs import count_specs
 from greenroom.cli.launch._screen import Glance, LaunchNotices
 from greenroom.cli.launch._view import LaunchView
 
@@ -37,7 +37,7 @@ HELD = "creates are held (ServiceQuotaExceededException): no\x1b[2J room"
 
 
 def _intended(key: str) -> events.CreateIntended:
-    return events.CreateIntended(at=NOON, key=key, attempt=1, token="t", instance_type=None)
+    return events.CreateIntended(at=NOON, key=key, attempt=1, token="t", choice={})
 
 
 def _settled(key: str, verdict: Verdict, cause: str | None) -> events.Settled:
@@ -58,7 +58,7 @@ def _settled(key: str, verdict: Verdict, cause: str | None) -> events.Settled:
 @pytest.fixture
 def account() -> Account:
     """Six workstations, one in each place where one can be."""
-    account = Account("launch", count_specs(6, {"launch_profile_id": "lp"}))
+    account = Account("launch", count_specs(6, {"launch_profile_id": "lp"}, Spec))
     for key in "12345":
         account.take(_intended(key))
     for key in "2345":

@@ -13,9 +13,9 @@ import anyio
 import click
 import pytest
 
-from greenroom import AdaptiveRateLimiter, Every, History, PayAsYouWait, Poller, RateLimiter
+from greenroom import AdaptiveRateLimiter, Every, History, PayAsYouWait, Poller, RateLimiter, Spec
 from greenroom._launch._journal import Header, Journal
-from greenroom._launch._specs import count_specs
+from greenroom._specs import count_specs
 from greenroom.cli import _arguments, _wait
 from greenroom.cli._options import PACED, Pacing
 from greenroom.cli.launch import _run
@@ -355,6 +355,6 @@ def test_budgets_tell_their_figures() -> None:
 def _journal(directory: Path, options: dict[str, Any]) -> Path:
     """Make the journal of a launch that was begun with these options."""
     file = directory / "run.db"
-    specs = count_specs(2, {"launch_profile_id": "lp-1"})
+    specs = count_specs(2, {"launch_profile_id": "lp-1"}, Spec)
     Journal.create(file, Header("launch-1", datetime.now(UTC), options), specs).close()
     return file

@@ -23,6 +23,7 @@ from greenroom._schedule import Every, PayAsYouWait
 from greenroom.cli.plan._figures import MANY, MOST, Effort, Outcome, effort, row
 from greenroom.cli.plan._lives import KIND, STATE, Lognormal, Shown, lives
 from greenroom.cli.plan._text import as_members, as_text
+from greenroom.sources._nimble_launch import SessionLaunches
 from greenroom.sources.nimble import TABLES
 from greenroom.testing import ScriptedSource
 from greenroom.testing import run as run_virtually
@@ -294,7 +295,7 @@ def test_a_deadline_leaves_some_behind(run: Run) -> None:
 # The law.
 
 
-class Studio(ScriptedSource):
+class Studio(SessionLaunches, ScriptedSource):
     """Sessions that come up as they were told to, one after the other."""
 
     def __init__(self, times: list[float]) -> None:

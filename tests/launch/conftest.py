@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -17,6 +17,8 @@ from greenroom import (
     Conflict,
     Deletion,
     InvalidRequest,
+    Launch,
+    LaunchEvent,
     LaunchReport,
     NotFound,
     Observation,
@@ -26,8 +28,10 @@ from greenroom import (
     Unavailable,
     Verdict,
 )
+from greenroom._launch._journal import Journal
 from greenroom.simulator import Settings, StudioError
 from greenroom.simulator import Studio as Model
+from greenroom.sources._nimble_launch import SessionLaunches
 from greenroom.sources.nimble import TABLES
 
 ERRORS: Mapping[str, type[SourceError]] = {
@@ -63,7 +67,7 @@ class Streams:
         return {ids[0]: Observation(told["state"], told["statusCode"], resource=told)}
 
 
-class Studio:
+class Studio(SessionLaunches):
     """What `nimble.connect` yields, on the model itself.
 
     Attributes:
@@ -212,3 +216,37 @@ def balanced() -> Callable[[LaunchReport, Studio], None]:
                     assert truth[each.id][-1].state == "DELETED"
 
     return check
+
+
+@pytest.fixture
+def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Awaitable[bool]]:
+    """Run a launch until it ends or is killed; return whether it ended.
+
+    What a killed process would still have written is not: its disk is cut off.
+    """
+    alive, append = {"yes": True}, Journal.append
+
+    def cut_off(self: Journal, group: Sequence[LaunchEvent]) -> None:
+        if alive["yes"]:
+            append(self, group)
+
+    monkeypatch.setattr(Journal, "append", cut_off)
+
+    async def killed(seconds: float, make_launch: Callable[[], Launch]) -> bool:
+        ended = False
+        async with anyio.create_task_group() as tasks:
+
+            async def kill() -> None:
+                await anyio.sleep(seconds)
+                alive["yes"] = False
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(kill)
+            async with make_launch() as launch:
+                await launch.finished()
+            ended = True
+            tasks.cancel_scope.cancel()
+        alive["yes"] = True
+        return ended
+
+    return killed

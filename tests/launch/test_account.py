@@ -18,6 +18,7 @@ from greenroom._launch._rows import as_row, from_row
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 KEYS = ("a", "b", "c")
+TYPE_X = {"instance_type": "x"}
 SECRET = "https://stream.invalid/secret?key=opensesame"
 
 
@@ -51,7 +52,7 @@ def changed(key, id, before, after, reason=None):  # noqa: A002  # the event's w
 def created(book, key, attempt, id):  # noqa: A002  # the event's word
     token = f"token-{id}"
     take = book.take
-    take(events.CreateIntended(at=at(1), key=key, attempt=attempt, token=token, instance_type="x"))
+    take(events.CreateIntended(at=at(1), key=key, attempt=attempt, token=token, choice=TYPE_X))
     take(events.Created(at=at(2), key=key, attempt=attempt, id=id))
 
 
@@ -102,7 +103,7 @@ def test_the_phases_of_a_workstation_from_its_plan_to_its_screen():
         seen.append(book.lines["a"].phase)
 
     seen.append(book.lines["a"].phase)
-    take(events.CreateIntended(at=at(0), key="a", attempt=1, token="t1", instance_type=None))
+    take(events.CreateIntended(at=at(0), key="a", attempt=1, token="t1", choice={}))
     take(events.Created(at=at(1), key="a", attempt=1, id="s-1"))
     take(changed("a", "s-1", None, "CREATE_FAILED", "INTERNAL_ERROR"))
     failed = events.AttemptFailed(
@@ -110,7 +111,7 @@ def test_the_phases_of_a_workstation_from_its_plan_to_its_screen():
     )
     take(failed)
     take(events.DeleteIntended(at=at(4), key="a", id="s-1"))
-    take(events.CreateIntended(at=at(5), key="a", attempt=2, token="t2", instance_type="x"))
+    take(events.CreateIntended(at=at(5), key="a", attempt=2, token="t2", choice=TYPE_X))
     take(events.Deleted(at=at(6), key="a", id="s-1"))
     take(events.Created(at=at(7), key="a", attempt=2, id="s-2"))
     take(events.StreamIntended(at=at(8), key="a", id="s-2", token="t3"))
@@ -146,7 +147,7 @@ def test_the_phases_of_a_workstation_from_its_plan_to_its_screen():
 
 def test_a_refused_create_is_an_attempt_without_a_session():
     book = account()
-    book.take(events.CreateIntended(at=at(0), key="a", attempt=1, token="t", instance_type=None))
+    book.take(events.CreateIntended(at=at(0), key="a", attempt=1, token="t", choice={}))
     book.take(events.CreateRefused(at=at(1), key="a", attempt=1, cause="No", message="no"))
     (attempt,) = book.lines["a"].attempts
     assert (attempt.id, attempt.cause, attempt.answered_at) == (None, "No", at(1))
@@ -157,7 +158,7 @@ def test_a_refused_create_is_an_attempt_without_a_session():
 def test_the_id_is_that_of_the_last_session_that_was_made():
     book = account()
     created(book, "a", 1, "s-1")
-    book.take(events.CreateIntended(at=at(3), key="a", attempt=2, token="t", instance_type=None))
+    book.take(events.CreateIntended(at=at(3), key="a", attempt=2, token="t", choice={}))
     assert book.report()["a"].id == "s-1"
 
 
@@ -362,9 +363,7 @@ class Life:
                 return end
             number = len(line.attempts) + 1
             token = f"{key}-{number}"
-            return events.CreateIntended(
-                at=now, key=key, attempt=number, token=token, instance_type=None
-            )
+            return events.CreateIntended(at=now, key=key, attempt=number, token=token, choice={})
         if last.answered_at is None:
             self.ids += 1
             made = events.Created(at=now, key=key, attempt=last.number, id=f"s-{self.ids}")

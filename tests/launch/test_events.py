@@ -11,6 +11,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+import greenroom.events
 from greenroom import StreamAccess, Verdict
 from greenroom._launch import _events as events
 from greenroom._launch._rows import KINDS, Row, as_row, from_row
@@ -21,6 +22,7 @@ zones = st.just(UTC) | st.integers(-14, 14).map(lambda hours: timezone(timedelta
 moments = st.datetimes(datetime(1990, 1, 1), datetime(2150, 1, 1), timezones=zones)
 numbers = st.floats(allow_nan=False)
 BY_TYPE = {
+    "Choice": st.dictionaries(st.text(), st.text()),
     "str": st.text(),
     "str | None": st.none() | st.text(),
     "int": st.integers(),
@@ -163,3 +165,7 @@ def test_a_row_keeps_an_event_or_raises_a_value_error(row):
     except ValueError:
         return
     assert type(event).__name__ == row.kind
+
+
+def test_every_kind_of_event_is_public():
+    assert set(KINDS) <= set(greenroom.events.__all__)

@@ -18,7 +18,7 @@ from greenroom import JournalError, Spec, SpecError, Verdict
 from greenroom._launch import _events as events
 from greenroom._launch._journal import APPLICATION, VERSION, Header, Journal, read_journal
 from greenroom._launch._lines import Phase
-from greenroom._launch._specs import check_specs
+from greenroom._specs import check_specs
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HEADER = Header("launch-1", NOW, {"rate": 5, "stream": True})
@@ -28,9 +28,16 @@ SPECS = tuple(
 )
 
 
+G5 = {"instance_type": "g5.xlarge"}
+
+
 def intended(key="a", attempt=1):
     return events.CreateIntended(
-        at=NOW, key=key, attempt=attempt, token=f"{key}-{attempt}", instance_type="g5.xlarge"
+        at=NOW,
+        key=key,
+        attempt=attempt,
+        token=f"{key}-{attempt}",
+        choice=G5,
     )
 
 
@@ -193,7 +200,7 @@ def test_whatever_a_service_says_can_be_kept(path, odd):
 def test_whatever_spec_passes_the_checks_can_be_kept(path, odd):
     given = {"key": "a", "launch_profile_id": "lp", "tags": {odd: odd}}
     try:
-        specs = check_specs([given])
+        specs = check_specs([given], Spec)
     except SpecError:
         return
     Journal.create(path, HEADER, specs).close()
@@ -281,7 +288,7 @@ now = datetime.now(UTC)
 for number in range(1, 100_000):
     journal.append([
         events.CreateIntended(
-            at=now, key="b", attempt=number, token=str(number), instance_type="g5.xlarge"),
+            at=now, key="b", attempt=number, token=str(number), choice={}),
         events.Created(at=now, key="b", attempt=number, id=str(number)),
         events.CreatesHeld(at=now, cause=str(number), message="x" * 20_000),
     ])
@@ -406,10 +413,47 @@ def test_another_applications_database_is_told(path):
     refused(path, "is not a journal of greenroom")
 
 
-@pytest.mark.parametrize("version", [0, 2, 99])
+def as_of_version_1(path):
+    sql(
+        path,
+        "ALTER TABLE launch DROP COLUMN kind",
+        """UPDATE events SET data = '{"token": "t", "instance_type": "g5.xlarge"}'
+        WHERE kind = 'CreateIntended' AND key = 'a'""",
+        """UPDATE events SET data = '{"token": "u", "instance_type": null}'
+        WHERE kind = 'CreateIntended' AND key = 'b'""",
+        "PRAGMA user_version = 1",
+    )
+
+
+def test_a_journal_of_version_1_is_read_and_gone_on_with(begun):
+    journal = Journal.resume(begun)
+    journal.append([intended("b")])
+    journal.close()
+    as_of_version_1(begun)
+    header, account = read_journal(begun)
+    assert header.kind == "nimble-session"
+    asked = {key: [each.choice for each in account.lines[key].attempts] for key in "ab"}
+    assert asked == {"a": [{"instance_type": "g5.xlarge"}], "b": [{}]}
+    assert (account.lines["a"].attempts[0].place, account.lines["a"].attempts[0].together) == (0, 1)
+    journal = Journal.resume(begun)
+    journal.append([intended("a", 2)])
+    journal.close()
+    header, account = read_journal(begun)
+    assert (header.launch_id, header.kind) == ("launch-1", "nimble-session")
+    assert len(account.lines["a"].attempts) == 2
+    with closing(sqlite3.connect(begun)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)
+
+
+def test_a_journal_of_a_kind_that_nobody_knows_is_told(begun):
+    sql(begun, "UPDATE launch SET kind = 'sandcastle'")
+    refused(begun, "nothing is known of launches of 'sandcastle'")
+
+
+@pytest.mark.parametrize("version", [0, 3, 99])
 def test_a_journal_of_another_version_is_told(begun, version):
     sql(begun, f"PRAGMA user_version = {version}")
-    refused(begun, f"journal of version {version}, and this greenroom knows version 1")
+    refused(begun, f"journal of version {version}, and this greenroom knows versions 1 to 2")
 
 
 @pytest.mark.parametrize("left", [100, 4096, 5000, 8192])

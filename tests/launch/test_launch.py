@@ -352,8 +352,7 @@ def test_a_launch_leaves_a_poller_as_it_found_it(run, studio, wanted):
         {"on_failure": "ignore"},
         {"on_failure": None},
         {"on_failure": []},
-        {"stream_expires_in": 59},
-        {"stream_expires_in": 3601},
+        {"stream_expires_in": 0},
         {"stream_expires_in": float("nan")},
         {"stream_expires_in": "300"},
         {"stream_expires_in": 60.5},
@@ -370,6 +369,20 @@ def test_a_launch_leaves_a_poller_as_it_found_it(run, studio, wanted):
 def test_a_policy_that_cannot_be_right_is_told(odd):
     with pytest.raises(ConfigurationError):
         LaunchPolicy(**odd)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"stream_expires_in": 59},
+        {"stream_expires_in": 3601},
+        {"until": "STOPPED"},
+        {"until": "ready"},
+    ],
+)
+def test_a_policy_that_does_not_fit_the_kind_is_told(studio, wanted, odd):
+    with pytest.raises(ConfigurationError):
+        Launch(studio(), wanted(1), policy=LaunchPolicy(**odd))
 
 
 def test_the_edges_of_a_policy_are_inside(run, studio, wanted):

@@ -23,49 +23,17 @@ from greenroom import (
     Verdict,
 )
 from greenroom._launch import _events as events
-from greenroom._launch._journal import Journal
-from greenroom._launch._remedies import Again, next_step
+from greenroom._launch._steps import Again, next_step
 
 pytestmark = pytest.mark.usefixtures("inline_threads")
 
 TYPES = ["g4dn.xlarge", "g5.xlarge"]
+CHOICES = [{"instance_type": each} for each in TYPES]
 FAILING = {
     "INTERNAL_ERROR": 0.15,
     "INSUFFICIENT_CAPACITY": 0.1,
     "INITIALIZATION_SCRIPT_ERROR": 0.1,
 }
-
-
-@pytest.fixture
-def disk(monkeypatch):
-    """A disk that can be cut off: what a killed process would still have written is not."""
-    alive, append = {"yes": True}, Journal.append
-
-    def cut_off(self, group):
-        if alive["yes"]:
-            append(self, group)
-
-    monkeypatch.setattr(Journal, "append", cut_off)
-    return alive
-
-
-async def killed(disk, seconds, make_launch):
-    """Run a launch until it ends or is killed; return whether it ended."""
-    ended = False
-    async with anyio.create_task_group() as tasks:
-
-        async def kill():
-            await anyio.sleep(seconds)
-            disk["yes"] = False
-            tasks.cancel_scope.cancel()
-
-        tasks.start_soon(kill)
-        async with make_launch() as launch:
-            await launch.finished()
-        ended = True
-        tasks.cancel_scope.cancel()
-    disk["yes"] = True
-    return ended
 
 
 def no_attempt_against_the_remedies(report):
@@ -74,7 +42,7 @@ def no_attempt_against_the_remedies(report):
         for number in range(1, len(causes)):
             if causes[number - 1] is not None:
                 before = [cause for cause in causes[:number] if cause is not None]
-                assert isinstance(next_step(before, TYPES, REMEDIES), Again), causes
+                assert isinstance(next_step(before, CHOICES, REMEDIES), Again), causes
 
 
 def no_wrong_verdict(report, service):
@@ -85,14 +53,14 @@ def no_wrong_verdict(report, service):
             assert truth[result.id][-1].state == "READY"
         else:
             causes = [each.cause for each in result.attempts]
-            assert not isinstance(next_step(causes, TYPES, REMEDIES), Again)
+            assert not isinstance(next_step(causes, CHOICES, REMEDIES), Again)
             assert "READY" not in [change.state for change in truth[result.id]]
 
 
 @pytest.mark.parametrize("on_failure", ["keep", "delete"])
 @pytest.mark.parametrize("seed", range(15))
 def test_killed_at_any_moment_and_taken_up_again(
-    run, studio, wanted, balanced, tmp_path, disk, seed, on_failure
+    run, studio, wanted, balanced, tmp_path, killed, seed, on_failure
 ):
     draw = random.Random(seed)
     path = tmp_path / "run.db"
@@ -128,7 +96,7 @@ def test_killed_at_any_moment_and_taken_up_again(
                     resume=True,
                 )
 
-            kills += not await killed(disk, seconds, make_launch)
+            kills += not await killed(seconds, make_launch)
         report = await greenroom.launch(service, None, policy=policy, journal=path, resume=True)
         assert kills
         assert list(report) == [spec["key"] for spec in specs]
@@ -146,7 +114,7 @@ def test_killed_at_any_moment_and_taken_up_again(
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.05, 0.5, 20, 65, 80, 100])
-def test_killed_while_streams_are_made(run, studio, wanted, balanced, tmp_path, disk, moment):
+def test_killed_while_streams_are_made(run, studio, wanted, balanced, tmp_path, killed, moment):
     path = tmp_path / "run.db"
 
     async def main():
@@ -154,7 +122,7 @@ def test_killed_while_streams_are_made(run, studio, wanted, balanced, tmp_path, 
         service.late = lambda name, number: 0.3
         policy = LaunchPolicy(stream=True)
         specs = wanted(12)
-        await killed(disk, moment, lambda: Launch(service, specs, policy=policy, journal=path))
+        await killed(moment, lambda: Launch(service, specs, policy=policy, journal=path))
         report = await greenroom.launch(
             service, specs, policy=policy, journal=path, resume=path.exists()
         )
@@ -168,7 +136,7 @@ def test_killed_while_streams_are_made(run, studio, wanted, balanced, tmp_path, 
 
 @pytest.mark.parametrize("cause", ["INITIALIZATION_SCRIPT_ERROR", "INTERNAL_ERROR"])
 def test_killed_while_it_deletes_makes_no_session_that_the_remedies_forbid(
-    run, studio, wanted, balanced, tmp_path, disk, cause
+    run, studio, wanted, balanced, tmp_path, killed, cause
 ):
     path = tmp_path / "run.db"
 
@@ -181,7 +149,7 @@ def test_killed_while_it_deletes_makes_no_session_that_the_remedies_forbid(
         policy = LaunchPolicy(on_failure="delete")
         allowed = 1 if REMEDIES[cause].action is Action.NEVER else REMEDIES[cause].attempts
         moment = 33 * allowed + 20
-        await killed(disk, moment, lambda: Launch(service, wanted(1), policy=policy, journal=path))
+        await killed(moment, lambda: Launch(service, wanted(1), policy=policy, journal=path))
         (before,) = greenroom.read_report(path).values()
         assert len(before.attempts) == allowed
         assert before.attempts[-1].deletion is Deletion.ASKED
@@ -196,7 +164,7 @@ def test_killed_while_it_deletes_makes_no_session_that_the_remedies_forbid(
 
 
 def test_a_deletion_of_an_earlier_attempt_is_finished_too(
-    run, studio, wanted, balanced, tmp_path, disk
+    run, studio, wanted, balanced, tmp_path, killed
 ):
     path = tmp_path / "run.db"
 
@@ -221,7 +189,7 @@ def test_a_deletion_of_an_earlier_attempt_is_finished_too(
                 )
 
             tasks.start_soon(mend)
-            await killed(disk, 60, lambda: Launch(service, wanted(1), policy=policy, journal=path))
+            await killed(60, lambda: Launch(service, wanted(1), policy=policy, journal=path))
         (before,) = greenroom.read_report(path).values()
         assert [each.deletion for each in before.attempts] == [Deletion.ASKED, None]
         await anyio.sleep(100)
@@ -439,13 +407,13 @@ def test_options_are_kept_for_whoever_resumes(run, studio, wanted, tmp_path):
 
 
 def test_a_launch_taken_up_tells_what_is_new_and_knows_what_was(
-    run, studio, wanted, tmp_path, disk
+    run, studio, wanted, tmp_path, killed
 ):
     path = tmp_path / "run.db"
 
     async def main():
         service, told = studio(create={"median_s": 100, "sigma": 0.2}), []
-        await killed(disk, 110, lambda: Launch(service, wanted(20), journal=path))
+        await killed(110, lambda: Launch(service, wanted(20), journal=path))
         before = greenroom.read_report(path)
         assert before.running
         ready = len(before.succeeded)
@@ -464,7 +432,7 @@ def test_a_launch_taken_up_tells_what_is_new_and_knows_what_was(
     run(main)
 
 
-def test_taking_up_what_is_over_leaves_the_account_as_it_is(run, studio, wanted, tmp_path, disk):
+def test_taking_up_what_is_over_leaves_the_account_as_it_is(run, studio, wanted, tmp_path):
     path = tmp_path / "run.db"
 
     async def main():

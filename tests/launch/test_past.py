@@ -11,14 +11,13 @@ import anyio
 import pytest
 
 import greenroom
-from greenroom import ConfigurationError, JournalError, LaunchPolicy, Verdict
+from greenroom import ConfigurationError, JournalError, LaunchPolicy, Spec, Verdict
 from greenroom._hazard import bin_of
 from greenroom._launch import _events as events
 from greenroom._launch._account import Account
 from greenroom._launch._journal import Header, Journal
-from greenroom._launch._specs import Spec
 from greenroom._launch._stays import stays
-from greenroom.sources.nimble import TABLES
+from greenroom.sources.nimble import SESSION_LAUNCH, TABLES
 from greenroom.testing import run
 
 KIND = "nimble-session"
@@ -37,7 +36,7 @@ def began(seconds=0.0, **more):
 def made(seconds=0.0, attempt=1):
     """One whose create was asked for half a second before it was answered."""
     yield events.CreateIntended(
-        at=at(seconds - 0.5), key="a", attempt=attempt, token=f"t-{attempt}", instance_type=None
+        at=at(seconds - 0.5), key="a", attempt=attempt, token=f"t-{attempt}", choice={}
     )
     yield events.Created(at=at(seconds), key="a", attempt=attempt, id=f"s-{attempt}")
 
@@ -67,7 +66,7 @@ def stood(*told):
         account.take(event)
     return {
         state: [(round(seconds, 3), left) for seconds, left in found]
-        for state, found in stays(account, TABLE).items()
+        for state, found in stays(account, SESSION_LAUNCH).items()
     }
 
 

@@ -21,14 +21,9 @@ from greenroom import (
     Throttled,
     Unavailable,
 )
-from greenroom._launch._remedies import (
-    UNKNOWN,
-    Again,
-    GiveUp,
-    next_step,
-    remedy_for,
-    repeats,
-)
+from greenroom._launch._steps import Again, GiveUp
+from greenroom._launch._steps import next_step as step_of
+from greenroom._remedies import UNKNOWN
 from greenroom.simulator._facts import ERRORS
 from greenroom.sources.nimble import TABLES
 
@@ -44,6 +39,19 @@ QUOTA = "ServiceQuotaExceededException"
 REFUSALS = ("ValidationException", "ResourceNotFoundException", "AccessDeniedException")
 UNHEARD = ("ThrottlingException", "InternalServerErrorException")
 
+
+def next_step(rows, types, remedies):
+    return step_of(rows, choices_of(types), remedies)
+
+
+def choices_of(types):
+    return [{"instance_type": each} for each in types] or [{}]
+
+
+def again(instance_type, **more):
+    return Again({} if instance_type is None else {"instance_type": instance_type}, **more)
+
+
 CODES = (*TABLES["nimble-session"].faults, *ERRORS)
 
 
@@ -58,32 +66,32 @@ def test_every_code_that_the_service_knows_has_a_row():
 def test_a_shortage_tries_each_type_in_the_order_of_preference_then_later():
     steps = [next_step([SHORTAGE] * times, ("a", "b", "c"), REMEDIES) for times in range(1, 9)]
     assert steps == [
-        Again("b"),
-        Again("c"),
-        Again("a", pause=1),
-        Again("b"),
-        Again("c"),
-        Again("a", pause=2),
-        Again("b"),
-        Again("c"),
+        again("b"),
+        again("c"),
+        again("a", pause=1),
+        again("b"),
+        again("c"),
+        again("a", pause=2),
+        again("b"),
+        again("c"),
     ]
 
 
 @pytest.mark.parametrize("types", [("a",), ()])
 def test_a_shortage_of_the_only_type_pauses_each_time_longer(types):
     steps = [next_step([SHORTAGE] * times, types, REMEDIES) for times in (1, 2, 50)]
-    assert steps == [Again(types[0] if types else None, pause=pause) for pause in (1, 2, 50)]
+    assert steps == [again(types[0] if types else None, pause=pause) for pause in (1, 2, 50)]
 
 
 @pytest.mark.parametrize("cause", TRANSIENT)
 def test_a_passing_failure_is_tried_again_with_the_same_type_up_to_a_bound(cause):
     steps = [next_step([cause] * times, ("a", "b"), REMEDIES) for times in (1, 2, 3, 4)]
-    assert steps == [Again("a"), Again("a"), GiveUp(), GiveUp()]
+    assert steps == [again("a"), again("a"), GiveUp(), GiveUp()]
 
 
 def test_another_cause_does_not_turn_back_to_a_type_that_was_short():
-    assert next_step([SHORTAGE, "INTERNAL_ERROR"], ("a", "b"), REMEDIES) == Again("b")
-    assert next_step(["INTERNAL_ERROR", SHORTAGE], ("a", "b"), REMEDIES) == Again("b")
+    assert next_step([SHORTAGE, "INTERNAL_ERROR"], ("a", "b"), REMEDIES) == again("b")
+    assert next_step(["INTERNAL_ERROR", SHORTAGE], ("a", "b"), REMEDIES) == again("b")
 
 
 @pytest.mark.parametrize("cause", PERMANENT)
@@ -105,23 +113,23 @@ def test_a_denial_gives_up_all_of_them():
 
 def test_a_conflict_is_tried_again_after_growing_pauses_up_to_a_bound():
     steps = [next_step(["ConflictException"] * times, ("a",), REMEDIES) for times in (1, 2, 3, 4)]
-    assert steps == [Again("a", pause=1), Again("a", pause=2), Again("a", pause=3), GiveUp()]
+    assert steps == [again("a", pause=1), again("a", pause=2), again("a", pause=3), GiveUp()]
 
 
 def test_a_full_account_holds_and_tries_again_for_ever():
     for times in (1, 2, 100):
-        assert next_step([QUOTA] * times, ("a",), REMEDIES) == Again("a", hold=True)
+        assert next_step([QUOTA] * times, ("a",), REMEDIES) == again("a", hold=True)
 
 
 @pytest.mark.parametrize("cause", ["NOVEL_ERROR", None, ""])
 def test_an_unknown_cause_is_tried_once_more(cause):
-    assert next_step([cause], ("a",), REMEDIES) == Again("a")
+    assert next_step([cause], ("a",), REMEDIES) == again("a")
     assert next_step([cause, cause], ("a",), REMEDIES) == GiveUp()
 
 
 def test_causes_in_turn_have_a_bound_each():
     seen = ["INTERNAL_ERROR", "NETWORK_CONNECTION_ERROR"] * 2
-    assert next_step(seen, (), REMEDIES) == Again(None)
+    assert next_step(seen, (), REMEDIES) == again(None)
     assert next_step([*seen, "INTERNAL_ERROR"], (), REMEDIES) == GiveUp()
 
 
@@ -129,8 +137,8 @@ def test_causes_in_turn_have_a_bound_each():
 
 
 def test_a_row_can_be_exchanged_and_the_others_stay():
-    rows = LaunchPolicy(remedies={"AMI_VALIDATION_ERROR": Remedy(Action.AGAIN, "Wait.")}).remedies
-    assert next_step(["AMI_VALIDATION_ERROR"], (), rows) == Again(None)
+    rows = REMEDIES | {"AMI_VALIDATION_ERROR": Remedy(Action.AGAIN, "Wait.")}
+    assert next_step(["AMI_VALIDATION_ERROR"], (), rows) == again(None)
     assert {**rows, "AMI_VALIDATION_ERROR": None} == {**REMEDIES, "AMI_VALIDATION_ERROR": None}
     assert REMEDIES["AMI_VALIDATION_ERROR"].action is Action.NEVER
 
@@ -138,28 +146,28 @@ def test_a_row_can_be_exchanged_and_the_others_stay():
 @pytest.mark.parametrize(
     ("action", "step"),
     [
-        (Action.AGAIN, Again("a")),
-        (Action.NEXT_TYPE, Again("b")),
-        (Action.REPEAT, Again("a", pause=1)),
-        (Action.HOLD, Again("a", hold=True)),
+        (Action.AGAIN, again("a")),
+        (Action.NEXT_TYPE, again("b")),
+        (Action.REPEAT, again("a", pause=1)),
+        (Action.HOLD, again("a", hold=True)),
         (Action.NEVER, GiveUp()),
         (Action.STOP, GiveUp(stop=True)),
     ],
 )
 @pytest.mark.parametrize("cause", ["INTERNAL_ERROR", "NOVEL_ERROR", QUOTA, UNKNOWN])
 def test_every_action_can_stand_in_every_row(cause, action, step):
-    rows = LaunchPolicy(remedies={cause: Remedy(action, "Do it.")}).remedies
+    rows = REMEDIES | {cause: Remedy(action, "Do it.")}
     assert next_step([cause], ("a", "b"), rows) == step
 
 
 def test_the_row_of_the_unknown_can_be_exchanged_as_well():
-    rows = LaunchPolicy(remedies={UNKNOWN: Remedy(Action.NEVER, "Ask.")}).remedies
+    rows = REMEDIES | {UNKNOWN: Remedy(Action.NEVER, "Ask.")}
     assert next_step(["NOVEL_ERROR"], (), rows) == GiveUp()
-    assert next_step(["INTERNAL_ERROR"], (), rows) == Again(None)
+    assert next_step(["INTERNAL_ERROR"], (), rows) == again(None)
 
 
 def test_the_number_of_attempts_is_the_rows_own():
-    rows = {**REMEDIES, "INTERNAL_ERROR": Remedy(Action.AGAIN, "Wait.", attempts=1)}
+    rows = REMEDIES | {"INTERNAL_ERROR": Remedy(Action.AGAIN, "Wait.", attempts=1)}
     assert next_step(["INTERNAL_ERROR"], (), rows) == GiveUp()
 
 
@@ -190,34 +198,32 @@ def test_an_action_may_be_written_as_text():
 
 @pytest.mark.parametrize("kind", [Unavailable, Throttled, SourceError])
 def test_a_call_that_may_have_been_carried_out_is_made_again(kind):
-    assert repeats(kind("?"), REMEDIES)
+    assert REMEDIES.repeats(kind("?"))
 
 
 @pytest.mark.parametrize("code", UNHEARD)
 def test_a_code_that_says_nothing_about_the_request_is_asked_again(code):
-    assert repeats(SourceError("?", code=code), REMEDIES)
+    assert REMEDIES.repeats(SourceError("?", code=code))
 
 
 @pytest.mark.parametrize("kind", [AccessDenied, InvalidRequest, NotFound, Conflict, QuotaExceeded])
 @pytest.mark.parametrize("code", [None, "NovelException"])
 def test_a_refusal_is_an_answer_whatever_its_code(kind, code):
-    assert not repeats(kind("no", code=code), REMEDIES)
+    assert not REMEDIES.repeats(kind("no", code=code))
 
 
 @pytest.mark.parametrize("code", [*REFUSALS, QUOTA, "ConflictException"])
 def test_a_refusing_code_is_an_answer_whatever_its_class(code):
-    assert not repeats(SourceError("no", code=code), REMEDIES)
+    assert not REMEDIES.repeats(SourceError("no", code=code))
 
 
 def test_a_row_of_ones_own_has_its_way_with_a_call():
-    rows = LaunchPolicy(
-        remedies={
-            "NovelException": Remedy(Action.REPEAT, "x"),
-            "ThrottlingException": Remedy(Action.STOP, "x"),
-        }
-    ).remedies
-    assert repeats(Conflict("no", code="NovelException"), rows)
-    assert not repeats(Throttled("no", code="ThrottlingException"), rows)
+    rows = REMEDIES | {
+        "NovelException": Remedy(Action.REPEAT, "x"),
+        "ThrottlingException": Remedy(Action.STOP, "x"),
+    }
+    assert rows.repeats(Conflict("no", code="NovelException"))
+    assert not rows.repeats(Throttled("no", code="ThrottlingException"))
 
 
 # Laws.
@@ -238,23 +244,23 @@ rows = st.dictionaries(
 
 @given(st.lists(causes, min_size=1, max_size=30), types, rows)
 def test_there_is_always_a_step_and_it_keeps_to_the_types(seen, given_types, own):
-    remedies = {**REMEDIES, **own}
+    remedies = REMEDIES | own
     step = next_step(seen, given_types, remedies)
     assert isinstance(step, Again | GiveUp)
     if isinstance(step, Again):
-        assert step.instance_type in (given_types or [None])
+        assert step.choice in choices_of(given_types)
         assert 0 <= step.pause <= len(seen)
-        assert step.hold == (remedy_for(seen[-1], remedies).action is Action.HOLD)
+        assert step.hold == (remedies.of(seen[-1]).action is Action.HOLD)
 
 
 @given(st.lists(causes, min_size=1, max_size=60), types, rows)
 def test_again_is_bounded_whatever_else_happens_between(seen, given_types, own):
-    remedies = {**REMEDIES, **own}
+    remedies = REMEDIES | own
     granted = dict.fromkeys(seen, 0)
     for number in range(1, len(seen) + 1):
         cause = seen[number - 1]
         step = next_step(seen[:number], given_types, remedies)
-        remedy = remedy_for(cause, remedies)
+        remedy = remedies.of(cause)
         if remedy.action is Action.AGAIN:
             granted[cause] += isinstance(step, Again)
             assert granted[cause] < remedy.attempts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from types import MappingProxyType
 
 import hypothesis.strategies as st
@@ -11,9 +12,13 @@ import pytest
 from hypothesis import given, settings
 
 import greenroom
-from greenroom import Spec, SpecError
-from greenroom._launch._specs import LONGEST_KEY, check_specs, count_specs, read_specs
+from greenroom import Spec, SpecError, _specs
+from greenroom._specs import LONGEST_KEY
 from greenroom.sources import _nimble_model as model
+
+check_specs = partial(_specs.check_specs, of=Spec)
+read_specs = partial(_specs.read_specs, of=Spec)
+count_specs = partial(_specs.count_specs, of=Spec)
 
 GOOD = {"key": "ws-1", "launch_profile_id": "lp-1"}
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from greenroom import Spec
 from greenroom._launch import _events as events
 from greenroom._launch._account import Account
 from greenroom._launch._journal import Header, Journal
-from greenroom._launch._specs import Spec
 from greenroom._states import Verdict
 
 T0 = datetime(2024, 3, 1, 9, 30, tzinfo=UTC)
@@ -158,9 +158,9 @@ def _story(key: str, begins: float, rng: random.Random) -> Iterator[events.Launc
         attempt += 1
         session = f"s-{rng.randrange(16**16):016x}"
         token = f"{key}-{attempt}"
-        kind = None if attempt == 1 else "g5.2xlarge"
+        choice = {} if attempt == 1 else {"instance_type": "g5.2xlarge"}
         yield events.CreateIntended(
-            at=at(clock), key=key, attempt=attempt, token=token, instance_type=kind
+            at=at(clock), key=key, attempt=attempt, token=token, choice=choice
         )
         clock += 0.2 + rng.random()
         if rng.random() < 0.004:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from greenroom import REMEDIES, Spec
 from greenroom._launch import _events as events
 from greenroom._launch._account import Account
 from greenroom._launch._events import LaunchEvent
@@ -16,9 +17,8 @@ from greenroom._launch._figures import (
     figures,
 )
 from greenroom._launch._journal import Header
-from greenroom._launch._remedies import OTHER_ADVICE, REMEDIES, UNKNOWN, advice_for
-from greenroom._launch._specs import Spec
 from greenroom._launch._timeline import CREATING, GONE, WAITING
+from greenroom._remedies import OTHER_ADVICE, UNKNOWN
 from greenroom._states import Verdict
 
 if TYPE_CHECKING:
@@ -41,9 +41,7 @@ def told(*happened: LaunchEvent, keys: str = "a") -> Figures:
 
 
 def intended(second: float, attempt: int = 1, key: str = "a") -> LaunchEvent:
-    return events.CreateIntended(
-        at=at(second), key=key, attempt=attempt, token="t", instance_type=None
-    )
+    return events.CreateIntended(at=at(second), key=key, attempt=attempt, token="t", choice={})
 
 
 def created(second: float, attempt: int = 1, key: str = "a") -> LaunchEvent:
@@ -196,7 +194,7 @@ def test_every_cause_has_advice() -> None:
     named = {verdict.name for verdict in Verdict} - {"SUCCESS", "PENDING"}
     assert named <= set(OTHER_ADVICE)
     assert not set(OTHER_ADVICE) & set(REMEDIES)
-    assert advice_for("BRAND_NEW") == REMEDIES[UNKNOWN].advice
+    assert REMEDIES.advice("BRAND_NEW") == REMEDIES[UNKNOWN].advice
 
 
 def test_a_bar_through_two_attempts() -> None:

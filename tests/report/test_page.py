@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from greenroom import Spec
 from greenroom._launch import _events as events
 from greenroom._launch._account import Account
 from greenroom._launch._figures import figures
 from greenroom._launch._journal import Header
-from greenroom._launch._specs import Spec
 from greenroom._states import Verdict
 from greenroom.cli import main
 from greenroom.cli.report._page import as_html
@@ -64,7 +64,7 @@ def hostile() -> Account:
     at = _at(0)
     key = next(iter(account.lines))
     account.take(events.LaunchBegan(at=at, resumed=False))
-    account.take(events.CreateIntended(at=at, key=key, attempt=1, token="t", instance_type=None))
+    account.take(events.CreateIntended(at=at, key=key, attempt=1, token="t", choice={}))
     account.take(events.Created(at=_at(1), key=key, attempt=1, id=HOSTILE))
     account.take(
         events.Changed(at=_at(2), key=key, id=HOSTILE, before=None, after=HOSTILE, reason=None)

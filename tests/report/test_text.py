@@ -85,7 +85,7 @@ def test_notices_and_hostile_texts(imagine: Callable[..., Any]) -> None:
     account.take(events.LaunchBegan(at=at, resumed=True))
     account.take(events.CreatesHeld(at=at, cause="CANARY", message="the first\x1b[2J ones"))
     account.take(events.CreatesStopped(at=at, cause="JOURNAL", message="the disk is full"))
-    account.take(events.CreateIntended(at=at, key=key, attempt=2, token="t", instance_type=None))
+    account.take(events.CreateIntended(at=at, key=key, attempt=2, token="t", choice={}))
     account.take(
         events.Settled(
             at=at,

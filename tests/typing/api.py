@@ -7,7 +7,7 @@ from typing import assert_type
 
 import greenroom
 from greenroom import events
-from greenroom.sources import nimble
+from greenroom.sources import ec2, nimble
 from greenroom.testing import ScriptedSource
 
 
@@ -78,6 +78,17 @@ async def launches(studio: greenroom.Studio) -> None:
         assert_type(launch.cost(), greenroom.Cost)
     results = await greenroom.act(studio, "stop", ["s-1"], timeout=60)
     assert_type(results, greenroom.WaitResults)
+
+
+async def instances(of: ec2.InstanceSpec) -> None:
+    async with ec2.connect(region_name="us-west-2") as there:
+        await launches(there)
+        report = await greenroom.launch(there, [of], policy=greenroom.LaunchPolicy(until="running"))
+        assert_type(report["a"].attempts[0].choice, greenroom.Choice)
+        assert_type(report["a"].spec, greenroom.WorkstationSpec)
+    assert_type(ec2.read_specs([]), tuple[ec2.InstanceSpec, ...])
+    assert_type(greenroom.read_specs([]), tuple[greenroom.Spec, ...])
+    assert_type(greenroom.launch_kind("ec2-instance"), greenroom.LaunchKind)
 
 
 async def a_studio() -> None:

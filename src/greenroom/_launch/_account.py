@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from greenroom._launch import _events as events
 from greenroom._launch._lines import Attempt, Deletion, Line, Phase
 from greenroom._launch._report import LaunchReport
+from greenroom._launch_kind import launch_kind
 from greenroom._states import Verdict
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from greenroom._launch._events import LaunchEvent
-    from greenroom._launch._specs import Spec
+    from greenroom._specs import WorkstationSpec
 
 
 class Meter(NamedTuple):
@@ -63,7 +64,7 @@ class Account:
         meters: What it had cost, in the order of time, from all the times it was taken up.
     """
 
-    def __init__(self, launch_id: str, specs: Iterable[Spec]) -> None:
+    def __init__(self, launch_id: str, specs: Iterable[WorkstationSpec]) -> None:
         self.launch_id = launch_id
         self.lines = {spec.key: Line(spec) for spec in specs}
         self.counts: Counter[Phase] = Counter({Phase.PLANNED: len(self.lines)})
@@ -93,6 +94,11 @@ class Account:
         self.counts[line.phase] -= 1
         _take(line, event, self.causes)
         self.counts[line.phase] += 1
+
+    def advice(self, cause: str) -> str:
+        """Return what a person can do about a cause."""
+        kinds = {line.spec.kind for line in self.lines.values()}
+        return launch_kind(next(iter(kinds))).remedies.advice(cause)
 
     def report(self) -> LaunchReport:
         """Return the account as it stands."""
@@ -150,8 +156,10 @@ def _take(line: Line, event: LaunchEvent, causes: Counter[str]) -> None:
                 Attempt(
                     number=event.attempt,
                     token=event.token,
-                    instance_type=event.instance_type,
+                    choice=event.choice,
                     asked_at=event.at,
+                    place=event.place,
+                    together=event.together,
                 )
             )
         case events.Created():
@@ -178,6 +186,8 @@ def _take(line: Line, event: LaunchEvent, causes: Counter[str]) -> None:
         case events.Changed():
             number, attempt = _attempt_of(line, event.id)
             _amend(line, number, changes=(*attempt.changes, event))
+        case events.CheckPassed():
+            _amend(line, _attempt_of(line, event.id)[0], passed_at=event.at)
         case events.DeleteIntended():
             _amend(line, _attempt_of(line, event.id)[0], deletion=Deletion.ASKED)
         case events.Deleted():

@@ -7,10 +7,9 @@ already, or on its way; or it is on its way elsewhere, and the action fits as so
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 import anyio
@@ -20,7 +19,7 @@ from greenroom._errors import ConfigurationError, Conflict, NotFound, SourceErro
 from greenroom._launch._asking import RETRY, Asker
 from greenroom._launch._clock import Deadline
 from greenroom._launch._groups import ungrouped
-from greenroom._launch._remedies import REMEDIES
+from greenroom._launch._provider import kind_of
 from greenroom._launch._signs import Stopped, StopSign
 from greenroom._limiter import Limiter, RateLimiter
 from greenroom._poller import Poller
@@ -29,15 +28,9 @@ from greenroom._states import Verdict
 
 if TYPE_CHECKING:
     from greenroom._errors import GreenroomError
-    from greenroom._launch._studio import Studio
+    from greenroom._launch._provider import Provider
 
 ActionName = Literal["start", "stop", "delete"]
-
-GOALS: Mapping[str, str] = MappingProxyType(
-    {"start": "READY", "stop": "STOPPED", "delete": "DELETED"}
-)
-"""The state that each action is to lead to."""
-
 
 _ENDED = (Verdict.SUCCESS, Verdict.MISSING)
 _UNDECIDED = (Verdict.TIMEOUT, Verdict.ERROR, Verdict.CANCELLED)
@@ -55,7 +48,7 @@ class Hands:
         deadline: The end of all waits.
     """
 
-    studio: Studio
+    studio: Provider
     poller: Poller
     asker: Asker
     sign: StopSign
@@ -66,9 +59,10 @@ class Hands:
 
         The result's verdict is ERROR where the service refuses.
         """
-        goal = GOALS[action]
-        table = self.studio.table
-        fits = {state for state, actions in table.actions.items() if action in actions}
+        kind = self.studio.launches
+        deed, table = kind.deeds[action], kind.table
+        goal = deed.goal
+        fits = {state for state, actions in table.actions.items() if deed.action in actions}
         # A session that the action does not fit exists: not to find it proves nothing.
         arrived = fits if goal == table.gone else fits | {goal}
         call = partial(
@@ -132,7 +126,7 @@ class Hands:
 
 
 async def act(
-    studio: Studio,
+    studio: Provider,
     action: ActionName,
     ids: Iterable[str],
     /,
@@ -149,7 +143,7 @@ async def act(
     elsewhere is acted on when it arrives. Deleting what does not exist is a success.
 
     Args:
-        studio: The sessions' studio, as `nimble.connect` yields it.
+        studio: Where the sessions are, as `nimble.connect` or `ec2.connect` yields it.
         action: `start`, `stop` or `delete`.
         ids: The sessions.
         timeout: Seconds from now to the deadline of all of them together; None for none.
@@ -166,8 +160,9 @@ async def act(
         ConfigurationError: An argument cannot be right. Nothing was called.
         PollerClosed: The poller is not open.
     """
-    if action not in GOALS:
-        raise ConfigurationError(f"action={action!r} must be one of {', '.join(GOALS)}")
+    kind = kind_of(studio)
+    if action not in kind.deeds:
+        raise ConfigurationError(f"action={action!r} must be one of {', '.join(kind.deeds)}")
     unique = _arguments.unique_ids(ids)
     limit = _arguments.timeout(timeout)
     if poller is None:
@@ -184,7 +179,7 @@ async def act(
             )
     poller.check_open()
     budget = RateLimiter(max_rate=5, burst=5) if changes is None else changes
-    asker = Asker(budget, _arguments.count("in_flight", in_flight), REMEDIES)
+    asker = Asker(budget, _arguments.count("in_flight", in_flight), kind.remedies)
     sign, deadline = StopSign(), Deadline(limit)
     hands = Hands(studio, poller, asker, sign, deadline)
     results: dict[str, WaitResult] = {}

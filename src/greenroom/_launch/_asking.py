@@ -6,20 +6,19 @@ that the service answers as if it had been asked once. What ends this is an answ
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
 from greenroom import _cancellation, _log
 from greenroom._errors import ConfigurationError, SourceError, Throttled, Unavailable
-from greenroom._launch._remedies import repeats
 from greenroom._schedule import Backoff
 
 if TYPE_CHECKING:
-    from greenroom._launch._remedies import Remedy
     from greenroom._launch._signs import StopSign
     from greenroom._limiter import Limiter
+    from greenroom._remedies import Remedies
 
 T = TypeVar("T")
 
@@ -46,7 +45,7 @@ class Asker:
         self,
         limiter: Limiter,
         in_flight: int,
-        remedies: Mapping[str, Remedy],
+        remedies: Remedies,
         call_timeout: float = 30.0,
     ) -> None:
         self.calls = self.throttled = 0
@@ -86,7 +85,7 @@ class Asker:
             outcome = await self._called(call)
         finally:
             self._room.release()
-        lost = isinstance(outcome, SourceError) and repeats(outcome, self._remedies)
+        lost = isinstance(outcome, SourceError) and self._remedies.repeats(outcome)
         self.trouble = str(outcome) if lost and not isinstance(outcome, Throttled) else None
         if isinstance(outcome, SourceError):
             self.throttled += isinstance(outcome, Throttled)
@@ -120,7 +119,7 @@ class Asker:
         """
         tries = 0
         while isinstance(outcome := await self.use_leave(call), SourceError):
-            if not repeats(outcome, self._remedies):
+            if not self._remedies.repeats(outcome):
                 raise outcome
             if not isinstance(outcome, Throttled):
                 sign = unsure or sign

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from greenroom._specs import Choice
 from greenroom._states import Verdict
 
 
@@ -52,13 +53,22 @@ class CreateIntended(LaunchEvent):
         key: The workstation.
         attempt: Which of its attempts, from 1.
         token: The client token of the call: the same for every repetition of it.
-        instance_type: The type of machine asked for; None for the profile's own.
+        choice: What it takes of what the spec leaves open.
+        place: Its place among the sessions that the call asks for, from 0.
+        together: How many the call asks for.
     """
 
     key: str
     attempt: int
     token: str
-    instance_type: str | None
+    choice: Choice = field(default_factory=dict)
+    place: int = 0
+    together: int = 1
+
+    @property
+    def instance_type(self) -> str | None:
+        """The type of machine asked for, if the choice says one."""
+        return self.choice.get("instance_type")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +120,21 @@ class CreateDeferred(LaunchEvent):
     attempt: int
     cause: str
     message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckPassed(LaunchEvent):
+    """A session that is up passed one of the checks that count.
+
+    Attributes:
+        key: The workstation.
+        id: The session.
+        until: The goal of the check.
+    """
+
+    key: str
+    id: str
+    until: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from greenroom._launch._lines import Deletion
-from greenroom._launch._remedies import advice_for
 from greenroom._launch._timeline import Silence, Stretch, moment_of, silences, stretches
+from greenroom._launch_kind import launch_kind
+from greenroom._specs import label
 from greenroom._states import Verdict
 
 if TYPE_CHECKING:
@@ -195,6 +196,7 @@ class Figures:
 
     Attributes:
         launch_id: The launch.
+        kind: The kind of its sessions.
         studio_id: The studio, where it was written down.
         course: How far it is.
         began_at: When it was first taken up, or written down if it never was (aware).
@@ -212,6 +214,8 @@ class Figures:
         ready: How long the ready ones took; None where none is.
         causes: Those that did not succeed, by cause, the most frequent first.
         overcome: What other attempts overcame, the most frequent first.
+        choices: How many ready workstations are of which choice, the most frequent first; nothing
+            where there was none to choose from.
         calls: API calls of every kind.
         throttled: Those of them that the service throttled.
         intervals: What was called when; times of silence are left out.
@@ -219,6 +223,7 @@ class Figures:
     """
 
     launch_id: str
+    kind: str
     studio_id: str | None
     course: Course
     began_at: datetime
@@ -236,6 +241,7 @@ class Figures:
     ready: ReadyTimes | None
     causes: tuple[CauseGroup, ...]
     overcome: tuple[Overcome, ...]
+    choices: Mapping[str, int]
     calls: int
     throttled: int
     intervals: tuple[Interval, ...]
@@ -259,6 +265,7 @@ def figures(header: Header, account: Account) -> Figures:
     studio_id = header.options.get("studio_id")
     return Figures(
         launch_id=account.launch_id,
+        kind=header.kind,
         studio_id=None if studio_id is None else str(studio_id),
         course=_course(account),
         began_at=began_at,
@@ -270,7 +277,7 @@ def figures(header: Header, account: Account) -> Figures:
         verdicts=MappingProxyType(Counter(each.verdict for each in workstations)),
         open=sum(line.open for line in lines),
         made=sum(attempt.id is not None for line in lines for attempt in line.attempts),
-        deleted=sum(_is_gone(attempt) for line in lines for attempt in line.attempts),
+        deleted=sum(_is_gone(line, attempt) for line in lines for attempt in line.attempts),
         left=tuple(left for line in lines for left in _left(line)),
         unanswered=tuple(
             line.spec.key
@@ -278,8 +285,9 @@ def figures(header: Header, account: Account) -> Figures:
             if any(each.answered_at is None and each.deferral is None for each in line.attempts)
         ),
         ready=_ready_times([each.ready for each in workstations if each.ready is not None]),
-        causes=_by_cause(workstations),
+        causes=_by_cause(workstations, account),
         overcome=_overcome(account),
+        choices=_choices(account),
         calls=account.meters[-1].calls if account.meters else 0,
         throttled=account.meters[-1].throttled if account.meters else 0,
         intervals=_intervals(account.meters, began_at, quiet),
@@ -311,18 +319,20 @@ def _workstation(line: Line, began_at: datetime, last_at: datetime) -> Workstati
 
 
 def _time_to_ready(line: Line) -> float | None:
+    ready = launch_kind(line.spec.kind).ready
     for attempt in reversed(line.attempts):
-        for change in attempt.changes:
-            if change.after == "READY":
-                took = moment_of(change, attempt) - line.attempts[0].asked_at
-                return max(took.total_seconds(), 0.0)
+        up = (moment_of(each, attempt) for each in attempt.changes if each.after == ready)
+        moment = attempt.passed_at or next(up, None)
+        if moment is not None:
+            return max((moment - line.attempts[0].asked_at).total_seconds(), 0.0)
     return None
 
 
-def _is_gone(attempt: Attempt) -> bool:
+def _is_gone(line: Line, attempt: Attempt) -> bool:
     if attempt.id is None:
         return False
-    lost = attempt.changes and attempt.state in (None, "DELETED")
+    gone = launch_kind(line.spec.kind).table.gone
+    lost = attempt.changes and attempt.state in (None, gone)
     return bool(lost) or attempt.deletion is Deletion.DONE
 
 
@@ -331,7 +341,7 @@ def _left(line: Line) -> list[Left]:
         Left(line.spec.key, attempt.id, attempt.state, _fate(line, attempt))
         for attempt in line.attempts
         if attempt.id is not None
-        and not _is_gone(attempt)
+        and not _is_gone(line, attempt)
         and not (_has(line, Verdict.SUCCESS) and attempt.id == line.session_id)
     ]
 
@@ -347,13 +357,13 @@ def _has(line: Line, verdict: Verdict) -> bool:
     return line.settled is not None and line.settled.verdict is verdict
 
 
-def _by_cause(workstations: Sequence[Workstation]) -> tuple[CauseGroup, ...]:
+def _by_cause(workstations: Sequence[Workstation], account: Account) -> tuple[CauseGroup, ...]:
     keys: dict[str, list[str]] = {}
     for each in workstations:
         if each.cause is not None:
             keys.setdefault(each.cause, []).append(each.key)
     ordered = sorted(keys.items(), key=lambda group: -len(group[1]))
-    return tuple(CauseGroup(cause, tuple(group), advice_for(cause)) for cause, group in ordered)
+    return tuple(CauseGroup(cause, tuple(group), account.advice(cause)) for cause, group in ordered)
 
 
 def _overcome(account: Account) -> tuple[Overcome, ...]:
@@ -368,6 +378,15 @@ def _overcome(account: Account) -> tuple[Overcome, ...]:
     return tuple(
         Overcome(cause, count, tuple(keys[cause])) for cause, count in attempts.most_common()
     )
+
+
+def _choices(account: Account) -> Mapping[str, int]:
+    labels = {label(choice) for line in account.lines.values() for choice in line.spec.choices()}
+    if len(labels) < 2:
+        return MappingProxyType({})
+    ready = (line for line in account.lines.values() if _has(line, Verdict.SUCCESS))
+    counts = Counter(line.attempts[-1].label for line in ready)
+    return MappingProxyType(dict(counts.most_common()))
 
 
 def _ready_times(seconds: Sequence[float]) -> ReadyTimes | None:

@@ -26,23 +26,34 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from greenroom._errors import JournalError, SpecError
+from greenroom._errors import ConfigurationError, JournalError, SpecError
 from greenroom._launch._account import Account
 from greenroom._launch._rows import Row, as_row, from_row
-from greenroom._launch._specs import Spec, check_specs
+from greenroom._launch_kind import launch_kind
+from greenroom._specs import WorkstationSpec, stored_specs
 
 if TYPE_CHECKING:
     from greenroom._launch._events import LaunchEvent
     from greenroom._launch._report import LaunchReport
 
-VERSION = 1
+VERSION = 2
 """The version of the tables; `PRAGMA user_version` of every journal."""
+
+FIRST_KIND = "nimble-session"
+"""The kind of every launch in journals of version 1, which do not say it."""
+
+_UPGRADE = f"""
+ALTER TABLE launch ADD COLUMN kind TEXT NOT NULL DEFAULT '{FIRST_KIND}';
+PRAGMA user_version = {VERSION}
+"""
 
 APPLICATION = 0x67726E72
 """`PRAGMA application_id` of every journal: "grnr"."""
 
 _TABLES = """
-CREATE TABLE launch (id TEXT NOT NULL, created REAL NOT NULL, options TEXT NOT NULL);
+CREATE TABLE launch (
+    id TEXT NOT NULL, created REAL NOT NULL, options TEXT NOT NULL, kind TEXT NOT NULL
+);
 CREATE TABLE specs (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, spec TEXT NOT NULL);
 CREATE TABLE events (
     number INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL,
@@ -60,11 +71,13 @@ class Header:
         launch_id: Its name, which every client token is derived from.
         created_at: When it was asked for (aware).
         options: How it was asked for: plain values, by the name of the option.
+        kind: The kind of its sessions.
     """
 
     launch_id: str
     created_at: datetime
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    kind: str = FIRST_KIND
 
 
 class Journal:
@@ -89,7 +102,9 @@ class Journal:
         self._inode = path.stat().st_ino
 
     @classmethod
-    def create(cls, path: str | os.PathLike[str], header: Header, specs: Sequence[Spec]) -> Self:
+    def create(
+        cls, path: str | os.PathLike[str], header: Header, specs: Sequence[WorkstationSpec]
+    ) -> Self:
         """Begin the journal of a new launch.
 
         Raises:
@@ -132,6 +147,9 @@ class Journal:
                     header, account = _read(db, file)
                     _be_durable(db)
                     db.execute("BEGIN IMMEDIATE")  # finds out now whether it can be written
+                    if _version(db) < VERSION:
+                        for statement in _UPGRADE.split(";"):
+                            db.execute(statement)
                     db.execute("COMMIT")
                 except BaseException:
                     db.close()
@@ -210,7 +228,7 @@ def read_report(path: str | os.PathLike[str]) -> LaunchReport:
     return read_journal(path)[1].report()
 
 
-def _lay_out(file: Path, header: Header, specs: Sequence[Spec]) -> None:
+def _lay_out(file: Path, header: Header, specs: Sequence[WorkstationSpec]) -> None:
     """Make the file under another name first: there is all of it, or there is none."""
     draft = file.with_name(f"{file.name}-new")
     draft.unlink(missing_ok=True)
@@ -221,8 +239,13 @@ def _lay_out(file: Path, header: Header, specs: Sequence[Spec]) -> None:
             for statement in _TABLES.split(";"):
                 db.execute(statement)
             db.execute(
-                "INSERT INTO launch VALUES (?, ?, ?)",
-                (header.launch_id, header.created_at.timestamp(), json.dumps(dict(header.options))),
+                "INSERT INTO launch VALUES (?, ?, ?, ?)",
+                (
+                    header.launch_id,
+                    header.created_at.timestamp(),
+                    json.dumps(dict(header.options)),
+                    header.kind,
+                ),
             )
             db.executemany(
                 "INSERT INTO specs (key, spec) VALUES (?, ?)",
@@ -245,7 +268,7 @@ def _be_durable(db: sqlite3.Connection) -> None:
 def _read(db: sqlite3.Connection, file: Path) -> tuple[Header, Account]:
     try:
         application = db.execute("PRAGMA application_id").fetchone()[0]
-        version = db.execute("PRAGMA user_version").fetchone()[0]
+        version = _version(db)
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_READONLY:
             raise
@@ -256,27 +279,37 @@ def _read(db: sqlite3.Connection, file: Path) -> tuple[Header, Account]:
         raise _damaged(file, str(error)) from error
     if application != APPLICATION:
         raise JournalError(f"{file} is not a journal of greenroom", str(file))
-    if version != VERSION:
+    if not 1 <= version <= VERSION:
         raise JournalError(
-            f"{file} is a journal of version {version}, and this greenroom knows version "
-            f"{VERSION}: use the greenroom that wrote it",
+            f"{file} is a journal of version {version}, and this greenroom knows versions "
+            f"1 to {VERSION}: use the greenroom that wrote it",
             str(file),
         )
     try:
         if (health := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise _damaged(file, health)
-        launch_id, created, options = db.execute("SELECT * FROM launch").fetchone()
-        header = Header(launch_id, datetime.fromtimestamp(created, UTC), json.loads(options))
+        launch_id, created, options, *kind = db.execute("SELECT * FROM launch").fetchone()
+        header = Header(launch_id, datetime.fromtimestamp(created, UTC), json.loads(options), *kind)
+        spec = launch_kind(header.kind).spec
         stored = (
             json.loads(row[0]) for row in db.execute("SELECT spec FROM specs ORDER BY number")
         )
-        account = Account(launch_id, check_specs(stored))
+        account = Account(launch_id, stored_specs(stored, spec))
         rows = db.execute("SELECT at, kind, key, attempt, data FROM events ORDER BY number")
         for row in rows:
             account.take(from_row(Row(*row)))
-    except (sqlite3.DatabaseError, SpecError, TypeError, ValueError, KeyError) as error:
+    except SpecError as error:
+        raise _damaged(file, str(error)) from error
+    except ConfigurationError as error:
+        raise JournalError(f"{file}: {error}", str(file)) from error
+    except (sqlite3.DatabaseError, TypeError, ValueError, KeyError) as error:
         raise _damaged(file, str(error)) from error
     return header, account
+
+
+def _version(db: sqlite3.Connection) -> int:
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    return version
 
 
 def _damaged(file: Path, how: str) -> JournalError:

@@ -28,6 +28,7 @@ from greenroom._launch import _site
 from greenroom._launch._account import Account
 from greenroom._launch._asking import Asker
 from greenroom._launch._clock import Bell, Clock, Deadline
+from greenroom._launch._creating import Request
 from greenroom._launch._deleting import finish_deleting, intend_to_delete, to_delete
 from greenroom._launch._events import LaunchEvent
 from greenroom._launch._gate import Gate
@@ -35,15 +36,16 @@ from greenroom._launch._groups import ungrouped
 from greenroom._launch._journal import Header, Journal, journal_exists
 from greenroom._launch._lines import Phase
 from greenroom._launch._policy import LaunchPolicy
+from greenroom._launch._provider import Provider, kind_of
 from greenroom._launch._recorder import Recorder
 from greenroom._launch._report import LaunchReport
 from greenroom._launch._signs import Stopped
 from greenroom._launch._site import Cost, Site
-from greenroom._launch._specs import Spec, SpecLike, check_specs
-from greenroom._launch._studio import Studio
+from greenroom._launch._unbegun import Unbegun
 from greenroom._launch._workstation import Workstation
 from greenroom._limiter import Limiter, RateLimiter
 from greenroom._poller import Poller
+from greenroom._specs import SpecLike, WorkstationSpec, check_specs
 
 if TYPE_CHECKING:
     import os
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from greenroom._launch._lines import Line
     from greenroom._results import Transition
 
 CREATES_PER_SECOND = 5.0
@@ -73,9 +76,9 @@ class Launch(AsyncIterable[LaunchEvent]):
     launch at once. What exists then goes on existing, and a journal takes it up again.
 
     Args:
-        studio: Where sessions are made, as `nimble.connect` yields it.
-        specs: What is wanted: `Spec` objects, or dicts of their fields. None to take them from the
-            journal of a launch that is resumed.
+        studio: Where sessions are made, as `nimble.connect` or `ec2.connect` yields it.
+        specs: What is wanted: specs of the kind, or dicts of their fields. None to take them from
+            the journal of a launch that is resumed.
         poller: An open poller of `studio` to wait with; None for one of its own.
         creates: The budget of every call that creates, streams or deletes; None for one of its own
             of 5 calls per second. Give it the poller's limiter where both draw on one quota.
@@ -100,7 +103,7 @@ class Launch(AsyncIterable[LaunchEvent]):
 
     def __init__(
         self,
-        studio: Studio,
+        studio: Provider,
         specs: Iterable[SpecLike] | None = None,
         *,
         poller: Poller | None = None,
@@ -117,13 +120,15 @@ class Launch(AsyncIterable[LaunchEvent]):
             raise ConfigurationError("retry_failed=True needs resume=True: nothing has failed yet")
         if specs is None and not resume:
             raise ConfigurationError("specs is missing: say what to launch, as specs=[{...}]")
-        self._specs = None if specs is None else check_specs(specs)
+        self._kind = kind_of(studio)
+        self._specs = None if specs is None else check_specs(specs, self._kind.spec)
         self._studio = studio
         self._poller = poller
         self._creates = RateLimiter(CREATES_PER_SECOND, burst=5) if creates is None else creates
         self._policy = LaunchPolicy() if policy is None else policy
         if not isinstance(self._policy, LaunchPolicy):
             raise ConfigurationError(f"policy={policy!r} must be a LaunchPolicy(...)")
+        self._policy.check_for(self._kind)
         self._path = None if journal is None else Path(journal)
         self._began = partial(events.LaunchBegan, resumed=resume, retry_failed=retry_failed)
         self._resume = resume
@@ -231,13 +236,14 @@ class Launch(AsyncIterable[LaunchEvent]):
         if self._resume and (self._specs is None or journal_exists(path)):
             journal = Journal.resume(path)
             try:
+                _check_kind(journal, self._kind.name)
                 _check_same(journal.account, self._specs)
             except BaseException:
                 journal.close()
                 raise
             self.options = journal.header.options
         else:
-            header = Header(secrets.token_hex(8), datetime.now(UTC), self.options)
+            header = Header(secrets.token_hex(8), datetime.now(UTC), self.options, self._kind.name)
             journal = Journal.create(path, header, self._specs or ())
         self.account = journal.account
         return journal
@@ -253,11 +259,16 @@ class Launch(AsyncIterable[LaunchEvent]):
                     poller.check_open()
                     if self._is_over():
                         return
-                    streams = await stack.enter_async_context(
-                        Poller(self._studio.streams, limiter=poller.limiter)
-                    )
+                    checks = {
+                        check.until: await _beside(stack, poller, check.source(self._studio))
+                        for check in self._kind.checks_until(self._policy.until)
+                    }
+                    streams = None
+                    if self._policy.stream and self._kind.streams is not None:
+                        source = self._kind.streams.source(self._studio)
+                        streams = await _beside(stack, poller, source)
                     stack.callback(poller.on("*", self._saw))
-                    await self._carry_out(recorder, poller, streams)
+                    await self._carry_out(recorder, poller=poller, checks=checks, streams=streams)
         except GreenroomError as error:
             self._error = error
         finally:
@@ -279,11 +290,11 @@ class Launch(AsyncIterable[LaunchEvent]):
             or any(line.open or to_delete(line, self._policy) for line in lines)
         )
 
-    async def _carry_out(self, recorder: Recorder, poller: Poller, streams: Poller) -> None:
+    async def _carry_out(self, recorder: Recorder, **pollers: Any) -> None:
         async with anyio.create_task_group() as background:
             background.start_soon(recorder.run)
             async with anyio.create_task_group() as tasks:
-                site = self._site = self._make_site(recorder, poller, streams, tasks)
+                site = self._site = self._make_site(recorder, tasks, **pollers)
                 background.start_soon(_meter, site)
                 background.start_soon(_mind_deadline, site)
                 site.record(self._began)
@@ -297,22 +308,21 @@ class Launch(AsyncIterable[LaunchEvent]):
             site.record(events.LaunchEnded, interrupted=self._interrupted)
             background.cancel_scope.cancel()
 
-    def _make_site(
-        self, recorder: Recorder, poller: Poller, streams: Poller, tasks: TaskGroup
-    ) -> Site:
+    def _make_site(self, recorder: Recorder, tasks: TaskGroup, **pollers: Any) -> Site:
         policy = self._policy
+        remedies = self._kind.remedies | policy.remedies
         return Site(
             studio=self._studio,
+            remedies=remedies,
             policy=policy,
             account=self.account,
             recorder=recorder,
-            asker=Asker(self._creates, policy.in_flight, policy.remedies),
-            poller=poller,
-            streams=streams,
+            asker=Asker(self._creates, policy.in_flight, remedies),
             clock=Clock(),
             deadline=Deadline(math.inf if policy.timeout is None else policy.timeout),
             tasks=tasks,
             gate=Gate(policy.canary, policy.breaker),
+            **pollers,
         )
 
     def _saw(self, change: Transition) -> None:
@@ -364,7 +374,7 @@ class _Iteration(AsyncIterator[LaunchEvent]):
 
 
 async def launch(
-    studio: Studio,
+    studio: Provider,
     specs: Iterable[SpecLike] | None = None,
     *,
     poller: Poller | None = None,
@@ -392,22 +402,60 @@ async def launch(
         return await running.finished()
 
 
+async def _beside(stack: AsyncExitStack, poller: Poller, source: Any) -> Poller:
+    """Open another poller on the budget of the first."""
+    return await stack.enter_async_context(Poller(source, limiter=poller.limiter))
+
+
 async def _begin(site: Site) -> None:
     """Take up what was begun before, and begin the others as the gate lets them."""
     site.gate.ready_before(site.account.counts[Phase.READY])
     _finish_deletions(site)
-    lines = [line for line in site.account.lines.values() if line.open]
-    for line in lines:
-        if line.attempts:
-            site.gate.begun()
-            site.tasks.start_soon(partial(Workstation(site, line).run, has_leave=False))
+    unbegun: list[Line] = []
+    unanswered: dict[str, list[Line]] = {}
+    for line in site.account.lines.values():
+        if not line.open:
+            continue
+        if not line.attempts:
+            unbegun.append(line)
+            continue
+        site.gate.begun()
+        last = line.attempts[-1]
+        if last.unanswered:
+            unanswered.setdefault(last.token, []).append(line)
+        else:
+            site.tasks.start_soon(Workstation(site, line).run)
+    for lines in unanswered.values():
+        request = Request.unanswered(site, lines)
+        _start(site, request)
+        site.tasks.start_soon(request.make_again)
     try:
-        for line in lines:
-            if not line.attempts:
-                await site.leave_to_begin()
-                site.tasks.start_soon(partial(Workstation(site, line).run, has_leave=True))
+        await _begin_others(site, Unbegun(unbegun))
     except Stopped:
         return
+
+
+async def _begin_others(site: Site, unbegun: Unbegun) -> None:
+    """Begin workstations as the gate lets them, those that are alike together.
+
+    Raises:
+        Stopped: Creating has stopped.
+    """
+    most = site.studio.launches.together
+    while unbegun:
+        await site.leave_to_begin()
+        first = unbegun.take()
+        request = Request(site, first.spec.choices()[0])
+        request.lines.append(first)
+        while len(request.lines) < most and unbegun.has_like(first) and site.may_begin():
+            request.lines.append(unbegun.take_like(first))
+        _start(site, request)
+        site.tasks.start_soon(request.make)
+
+
+def _start(site: Site, request: Request) -> None:
+    for line in request.lines:
+        site.tasks.start_soon(Workstation(site, line).run, request)
 
 
 def _finish_deletions(site: Site) -> None:
@@ -442,7 +490,19 @@ async def _meter(site: Site) -> None:
             last = cost
 
 
-def _check_same(account: Account, specs: tuple[Spec, ...] | None) -> None:
+def _check_kind(journal: Journal, kind: str) -> None:
+    """Make sure that a launch is resumed where its sessions are.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if journal.header.kind != kind:
+        raise ConfigurationError(
+            f"{journal.path} is a launch of {journal.header.kind}, and this is a source of {kind}"
+        )
+
+
+def _check_same(account: Account, specs: tuple[WorkstationSpec, ...] | None) -> None:
     """Make sure that a launch that is resumed is the one that is asked for.
 
     Raises:

@@ -7,14 +7,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from greenroom._launch import _events as events
-from greenroom._launch._remedies import advice_for
+from greenroom._launch_kind import launch_kind
+from greenroom._specs import label
 from greenroom._states import Verdict
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from greenroom._launch._events import StreamAccess
-    from greenroom._launch._specs import Spec
+    from greenroom._specs import Choice, WorkstationSpec
 
 REOPENED = frozenset({Verdict.TIMEOUT, Verdict.CANCELLED, Verdict.ERROR})
 """Verdicts that a resumed launch takes up again: nothing was decided, or nothing was made."""
@@ -48,7 +49,9 @@ class Attempt:
     Attributes:
         number: Which of the workstation's attempts, from 1.
         token: The client token of the create.
-        instance_type: The type asked for; None for the profile's own.
+        choice: What it asked for of what the spec leaves open.
+        place: Its place among the sessions that the create asked for, from 0.
+        together: How many the create asked for.
         asked_at: When the create was about to be made.
         answered_at: When the service answered it; None where no answer came.
         id: The session; None where none was made, or nobody knows.
@@ -56,22 +59,41 @@ class Attempt:
         refusal: The error that the create was refused with, if it was.
         deferral: Why the service certainly made none yet, where that is so.
         failure: How the session failed, if it did.
+        passed_at: When the session passed the latest of the checks that count.
         deletion: Whether it was to be deleted, and what came of that.
         deleted_at: When it was seen to be gone.
     """
 
     number: int
     token: str
-    instance_type: str | None
+    choice: Choice
     asked_at: datetime
+    place: int = 0
+    together: int = 1
     answered_at: datetime | None = None
     id: str | None = None
     changes: tuple[events.Changed, ...] = ()
     refusal: events.CreateRefused | None = None
     deferral: events.CreateDeferred | None = None
     failure: events.AttemptFailed | None = None
+    passed_at: datetime | None = None
     deletion: Deletion | None = None
     deleted_at: datetime | None = None
+
+    @property
+    def instance_type(self) -> str | None:
+        """The type of machine asked for, if the choice says one."""
+        return self.choice.get("instance_type")
+
+    @property
+    def label(self) -> str:
+        """The choice in a few words."""
+        return label(self.choice)
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether the create may have been carried out without anybody knowing."""
+        return self.answered_at is None
 
     @property
     def state(self) -> str | None:
@@ -117,7 +139,7 @@ class WorkstationResult:
     """
 
     key: str
-    spec: Spec
+    spec: WorkstationSpec
     verdict: Verdict
     id: str | None
     state: str | None
@@ -133,7 +155,9 @@ class WorkstationResult:
     @property
     def advice(self) -> str | None:
         """What a person can do about the cause; None for a success."""
-        return None if self.cause is None else advice_for(self.cause, self.row)
+        if self.cause is None:
+            return None
+        return launch_kind(self.spec.kind).remedies.advice(self.cause, self.row)
 
 
 class Line:
@@ -160,7 +184,7 @@ class Line:
         "streams",
     )
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: WorkstationSpec) -> None:
         self.spec = spec
         self.attempts: list[Attempt] = []
         self.stream: StreamAccess | None = None

@@ -9,7 +9,7 @@ from greenroom._errors import ConfigurationError, JournalError
 from greenroom._history import History
 from greenroom._launch._journal import read_journal
 from greenroom._launch._stays import stays
-from greenroom.sources._nimble_tables import STREAMING_SESSION
+from greenroom._launch_kind import launch_kind
 
 SQLITE = b"SQLite format 3\0"
 """The first bytes of every journal."""
@@ -51,10 +51,10 @@ def read_history(path: str | os.PathLike[str]) -> History:
 
 def _from_journal(path: str | os.PathLike[str]) -> History:
     try:
-        _, account = read_journal(path)
+        header, account = read_journal(path)
     except JournalError as error:
         raise JournalError(f"{error}; for a history, {WHAT}", error.path) from error
     history = History()
-    for state, stood in stays(account, STREAMING_SESSION).items():
-        history.add(STREAMING_SESSION.kind, state, stood)
+    for state, stood in stays(account, launch_kind(header.kind)).items():
+        history.add(header.kind, state, stood)
     return history

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from types import NoneType, UnionType
-from typing import Any, NamedTuple, get_args, get_type_hints
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from greenroom._launch import _events as events
 from greenroom._states import Verdict
@@ -21,7 +21,7 @@ KINDS: Mapping[str, type[events.LaunchEvent]] = {
         *(events.LaunchBegan, events.LaunchEnded, events.Metered),
         *(events.CreateIntended, events.Created, events.CreateRefused, events.CreateDeferred),
         *(events.CreatesHeld, events.CreatesReleased, events.CreatesStopped),
-        *(events.AttemptFailed, events.Changed, events.Settled),
+        *(events.AttemptFailed, events.Changed, events.CheckPassed, events.Settled),
         *(events.StreamIntended, events.StreamCreated, events.StreamReady, events.StreamFailed),
         *(events.DeleteIntended, events.Deleted, events.DeleteFailed),
     )
@@ -88,7 +88,7 @@ def from_row(row: Row) -> events.LaunchEvent:
         members |= {"at": datetime.fromtimestamp(row.at, UTC)}
         members |= {} if row.key is None else {"key": row.key}
         members |= {} if row.attempt is None else {"attempt": row.attempt}
-        read = {name: _read(name, value) for name, value in members.items()}
+        read = {name: _read(name, value) for name, value in _renamed(members).items()}
         event = kind(**read)
     except _ODD as error:
         raise ValueError(f"a {row.kind} cannot be read: {error!r}") from error
@@ -98,7 +98,17 @@ def from_row(row: Row) -> events.LaunchEvent:
     return event
 
 
+def _renamed(members: dict[str, Any]) -> dict[str, Any]:
+    """Return what journals of version 1 say in the words of today."""
+    if "instance_type" in members:
+        asked = members.pop("instance_type")
+        members["choice"] = {} if asked is None else {"instance_type": asked}
+    return members
+
+
 def _fits(value: Any, hint: Any) -> bool:
+    if get_origin(hint) is Mapping:
+        return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
     kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
     if isinstance(value, bool):
         return bool in kinds
@@ -116,7 +126,7 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, events.StreamAccess):
         return {"stream_id": value.stream_id, "expires_at": _plain(value.expires_at)}
-    return value
+    return dict(value) if isinstance(value, Mapping) else value
 
 
 def _moment(value: Any) -> Any:

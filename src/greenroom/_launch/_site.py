@@ -14,7 +14,7 @@ waiting    waits                                           an interruption
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,7 +23,6 @@ import anyio
 from greenroom._launch import _events as events
 from greenroom._launch._clock import Bell
 from greenroom._launch._gate import Gate
-from greenroom._launch._remedies import remedy_for
 from greenroom._launch._signs import StopSign
 from greenroom._states import Verdict
 
@@ -33,11 +32,13 @@ if TYPE_CHECKING:
     from greenroom._launch._account import Account
     from greenroom._launch._asking import Asker
     from greenroom._launch._clock import Clock, Deadline
+    from greenroom._launch._creating import Request
     from greenroom._launch._events import LaunchEvent
     from greenroom._launch._policy import LaunchPolicy
+    from greenroom._launch._provider import Provider
     from greenroom._launch._recorder import Recorder
-    from greenroom._launch._studio import Studio
     from greenroom._poller import Poller
+    from greenroom._remedies import Remedies
     from greenroom._results import Transition
 
 INTERRUPTED = "INTERRUPTED"
@@ -71,29 +72,34 @@ class Site:
 
     Attributes:
         studio: Where sessions are made.
+        remedies: What to do about failures.
         policy: How to go about it.
         account: What has happened so far.
         recorder: Told of what happens.
         asker: Makes the calls.
         poller: Waits for sessions.
-        streams: Waits for streams.
+        checks: Wait for what must be so besides, by goal, in the order in which it is looked at.
+        streams: Waits for streams, where there are any.
         clock: The time.
         deadline: The end of all waits.
         tasks: Where what goes on beside a workstation runs.
         gate: Who may begin.
         creating, asking, waiting: The stop signs.
         keys: The workstations by session.
+        gathering: Creates that wait for leave, by what they ask for.
         room: Rung when there may be room for one more session.
         settling: Rung when a workstation settles.
     """
 
-    studio: Studio
+    studio: Provider
+    remedies: Remedies
     policy: LaunchPolicy
     account: Account
     recorder: Recorder
     asker: Asker
     poller: Poller
-    streams: Poller
+    checks: Mapping[str, Poller]
+    streams: Poller | None
     clock: Clock
     deadline: Deadline
     tasks: TaskGroup
@@ -102,6 +108,7 @@ class Site:
     asking: StopSign = field(default_factory=StopSign)
     waiting: StopSign = field(default_factory=StopSign)
     keys: dict[str, str] = field(default_factory=dict)
+    gathering: dict[tuple[object, ...], Request] = field(default_factory=dict)
     room: Bell = field(default_factory=Bell)
     settling: Bell = field(default_factory=Bell)
     _seen: set[Transition] = field(default_factory=set)
@@ -116,7 +123,7 @@ class Site:
 
     def cost(self) -> Cost:
         """Return what the launch has cost so far, since it was taken up."""
-        polled = [poller.statistics() for poller in (self.poller, self.streams)]
+        polled = [poller.statistics() for poller in self._pollers()]
         before = self._before
         return Cost(
             calls=self.asker.calls + sum(each.calls for each in polled) - before.calls,
@@ -125,6 +132,12 @@ class Site:
             + sum(each.throttled for each in polled)
             - before.throttled,
         )
+
+    def _pollers(self) -> Iterator[Poller]:
+        yield self.poller
+        yield from self.checks.values()
+        if self.streams is not None:
+            yield self.streams
 
     def record(self, make: Callable[..., LaunchEvent], /, **members: object) -> None:
         """Record an event of now."""
@@ -171,7 +184,7 @@ class Site:
             cause: Why, where it did not succeed.
             row: The row of the remedies that the cause falls under.
         """
-        remedy = remedy_for(row, self.policy.remedies)
+        remedy = self.remedies.of(row)
         final = cause if verdict in _DECIDED and remedy.needs_a_person else None
         breaks = self.gate.settled(final, success=verdict is Verdict.SUCCESS)
         if breaks is not None:
@@ -207,20 +220,11 @@ class Site:
             Stopped: Creating has stopped.
         """
         with anyio.move_on_after(self.policy.backoff.delay(tries)):
-            await self._room()
+            await self.room_for_one()
         self.creating.check()
 
-    async def leave_to_create(self) -> None:
-        """Wait until creates are not held and there is leave for one.
-
-        Raises:
-            Stopped: Creating has stopped.
-        """
-        await self._room()
-        await self.asker.leave(self.creating)
-
     async def leave_to_begin(self) -> None:
-        """Wait until one more workstation may begin, and for leave to create it.
+        """Wait until one more workstation may begin, and for leave to make a create.
 
         Raises:
             Stopped: Creating has stopped.
@@ -232,10 +236,23 @@ class Site:
                 await self.settling.rings()
             self._waits_for_canary = False
             self._tell_hold(self._held)
-        await self.leave_to_create()
+        await self.room_for_one()
+        await self.asker.leave(self.creating)
         self.gate.begun()
 
-    async def _room(self) -> None:
+    def may_begin(self) -> bool:
+        """Return whether one more workstation may begin at once, for which this counts as begun."""
+        if self.gate.waits_for_canary or not self.gate.take_pass():
+            return False
+        self.gate.begun()
+        return True
+
+    async def room_for_one(self) -> None:
+        """Wait until one more session may be made.
+
+        Raises:
+            Stopped: Creating has stopped.
+        """
         with self.creating.minded():
             while not self.gate.take_pass():
                 await self.room.rings()

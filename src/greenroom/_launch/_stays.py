@@ -17,7 +17,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from greenroom._launch._lines import Deletion
-from greenroom._launch._timeline import MADE, moment_of, silences
+from greenroom._launch._timeline import moment_of, silences
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from greenroom._launch._account import Account
     from greenroom._launch._events import Changed
     from greenroom._launch._lines import Attempt, Line
-    from greenroom._states import TransitionTable
+    from greenroom._launch_kind import LaunchKind
 
 Stay = tuple[float, bool]
 """Seconds from entering a state, and whether it was left then."""
@@ -33,12 +33,12 @@ Stay = tuple[float, bool]
 ROUNDING = timedelta(milliseconds=1)
 
 
-def stays(account: Account, table: TransitionTable) -> Mapping[str, Sequence[Stay]]:
+def stays(account: Account, kind: LaunchKind) -> Mapping[str, Sequence[Stay]]:
     """Return how long the sessions stood in each state that the service leads on from.
 
     Args:
         account: What is known of the launch.
-        table: The states of its sessions.
+        kind: The kind of its sessions.
     """
     found: defaultdict[str, list[Stay]] = defaultdict(list)
     if account.began_at is None or account.last_at is None:
@@ -48,7 +48,7 @@ def stays(account: Account, table: TransitionTable) -> Mapping[str, Sequence[Sta
     for line in account.lines.values():
         for attempt in line.attempts:
             known_until = _known_until(line, attempt, account.last_at, quiet)
-            for state, entered, until, left in _stood(attempt, table, known_until):
+            for state, entered, until, left in _stood(attempt, kind, known_until):
                 found[state].append((max(0.0, (until - entered).total_seconds()), left))
     return found
 
@@ -77,12 +77,13 @@ def _known_until(
 
 
 def _stood(
-    attempt: Attempt, table: TransitionTable, known_until: datetime | None
+    attempt: Attempt, kind: LaunchKind, known_until: datetime | None
 ) -> Iterator[tuple[str, datetime, datetime, bool]]:
     """Yield the states that a session stood in: from when, until when, and whether it left then."""
     if attempt.answered_at is None or not attempt.changes:
         return
-    state, entered = MADE, attempt.answered_at
+    table = kind.table
+    state, entered = kind.made, attempt.answered_at
     for place, change in enumerate(attempt.changes):
         last = place == len(attempt.changes) - 1
         if change.after is None and not last:  # it was only overlooked
@@ -94,7 +95,7 @@ def _stood(
                 entered = moment
             continue
         watched = change.before is not None or _is_told(change, moment)
-        if watched and _leads(table, state, after):
+        if watched and _leads(kind, state, after):
             yield state, entered, moment, True
         state, entered = after, moment
     if table.moves.get(state) and known_until is not None:
@@ -106,7 +107,7 @@ def _is_told(change: Changed, moment: datetime) -> bool:
     return moment == change.changed_at
 
 
-def _leads(table: TransitionTable, before: str, after: str) -> bool:
+def _leads(kind: LaunchKind, before: str, after: str) -> bool:
     """Return whether the service leads from one state right to the other, as far as is known."""
-    moves = table.moves.get(before, ())
-    return bool(moves) and (after in moves or after not in table.moves)
+    moves = kind.table.moves.get(before, ())
+    return bool(moves) and (after in moves or after not in kind.table.moves)

@@ -1,12 +1,11 @@
 """How a READY workstation gets its stream: asked for, waited for, and its secret handed over.
 
 The URL goes from the service's answer into a `StreamAccess` and nowhere else. What goes wrong is
-treated by the same remedies as sessions are; only that another instance type does not help.
+treated by the same remedies as sessions are; only that another choice does not help.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import anyio
@@ -15,13 +14,14 @@ from greenroom._errors import AccessDenied, InvalidRequest, JournalError, Source
 from greenroom._launch import _events as events
 from greenroom._launch import _site
 from greenroom._launch._ending import Ending, cause_of, ending_of
-from greenroom._launch._remedies import GiveUp, next_step, remedy_for, row_of
 from greenroom._launch._signs import Stopped
+from greenroom._launch._steps import GiveUp, next_step
 from greenroom._states import Verdict
 
 if TYPE_CHECKING:
     from greenroom._launch._lines import Line
     from greenroom._launch._site import Site
+    from greenroom._launch_kind import Streams
     from greenroom._results import WaitResult
 
 _UNDECIDED = (Verdict.TIMEOUT, Verdict.ERROR, Verdict.CANCELLED)
@@ -39,19 +39,21 @@ async def make_stream(site: Site, line: Line, session_id: str, ready: WaitResult
     Raises:
         Stopped: A stop sign went up first.
     """
-    remedies = site.policy.remedies
+    streams = site.studio.launches.streams
+    assert streams is not None
+    remedies = site.remedies
     rows: list[str] = []
     reads = 0
     while True:
         stream_id = None
         try:
-            stream_id = await _made(site, line, session_id)
-            result = await _wait(site, line, session_id, stream_id)
+            stream_id = await _made(site, streams, line, session_id)
+            result = await _wait(site, streams, line, session_id, stream_id)
         except SourceError as error:
             refused = isinstance(error, AccessDenied | InvalidRequest)
             verdict = Verdict.ERROR if refused else Verdict.FAILURE
             cause = error.code or type(error).__name__
-            rows.append(row_of(error, remedies))
+            rows.append(remedies.row_of(error))
             message = f"no stream was made: {error}"
         else:
             reads += result.reads
@@ -66,17 +68,17 @@ async def make_stream(site: Site, line: Line, session_id: str, ready: WaitResult
         site.record(
             events.StreamFailed, key=line.spec.key, id=session_id, stream_id=stream_id, cause=cause
         )
-        step = next_step(rows, (), remedies)
+        step = next_step(rows, ({},), remedies)
         if isinstance(step, GiveUp):
             if step.stop:
-                site.stop(cause, f"{message.rstrip('.')}. {remedy_for(rows[-1], remedies).advice}")
+                site.stop(cause, f"{message.rstrip('.')}. {remedies.of(rows[-1]).advice}")
             return Ending(verdict, ready.state, cause, message, cause, rows[-1], reads)
         if step.pause or step.hold:
             with site.asking.minded():
                 await anyio.sleep(site.policy.backoff.delay(step.pause or len(rows)))
 
 
-async def _made(site: Site, line: Line, session_id: str) -> str:
+async def _made(site: Site, streams: Streams, line: Line, session_id: str) -> str:
     """Return the id of the stream to wait for."""
     if line.stream is not None:
         return line.stream.stream_id
@@ -91,30 +93,28 @@ async def _made(site: Site, line: Line, session_id: str) -> str:
             site.asker.give_back()
             raise Stopped(_site.JOURNAL, str(error)) from None
     stream_id = await site.asker.insist(
-        lambda: site.studio.create_stream(
-            session_id, client_token=token, expires_in=site.policy.stream_expires_in
-        ),
+        lambda: streams.create(site.studio, session_id, token, site.policy.stream_expires_in),
         site.asking,
     )
     site.record(events.StreamCreated, key=key, id=session_id, stream_id=stream_id)
     return stream_id
 
 
-async def _wait(site: Site, line: Line, session_id: str, stream_id: str) -> WaitResult:
+async def _wait(
+    site: Site, streams: Streams, line: Line, session_id: str, stream_id: str
+) -> WaitResult:
+    assert site.streams is not None
     id_ = f"{session_id}/{stream_id}"
     with site.waiting.minded():
-        results = await site.streams.wait_all((id_,), until="READY", timeout=site.deadline.left())
+        results = await site.streams.wait_all(
+            (id_,), until=streams.ready, timeout=site.deadline.left()
+        )
     result = results[id_]
     if result.verdict is Verdict.SUCCESS:
-        expires_at, url = (result.resource.get(name) for name in ("expiresAt", "url"))
         site.record(
             events.StreamReady,
             key=line.spec.key,
             id=session_id,
-            stream=events.StreamAccess(
-                stream_id,
-                expires_at if isinstance(expires_at, datetime) else None,
-                url if isinstance(url, str) else None,
-            ),
+            stream=events.StreamAccess(stream_id, *streams.access(result.resource)),
         )
     return result

@@ -16,6 +16,8 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from greenroom._launch_kind import launch_kind
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -31,9 +33,6 @@ WAITING = "waiting to retry"
 
 GONE = "gone"
 """The word for a session that the service no longer knows."""
-
-MADE = "CREATE_IN_PROGRESS"
-"""The state of every session from its making until it is seen in another."""
 
 SKEW = timedelta(seconds=5)
 """How far the service's clock may be behind ours and still be believed."""
@@ -127,7 +126,7 @@ def _turns(line: Line) -> Iterator[_Turn]:
             yield _Turn(attempt.refusal.at, WAITING, number)
             continue
         if attempt.answered_at is not None:
-            yield _Turn(attempt.answered_at, MADE, number)
+            yield _Turn(attempt.answered_at, launch_kind(line.spec.kind).made, number)
         undecided = line.settled is None and attempt.deletion is None
         over = attempt.failure if number < len(line.attempts) or undecided else None
         for change in attempt.changes:

@@ -11,34 +11,27 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from greenroom._errors import JournalError, SourceError
 from greenroom._launch import _events as events
 from greenroom._launch import _site
+from greenroom._launch._creating import create
 from greenroom._launch._deleting import finish_deleting, intend_to_delete
 from greenroom._launch._ending import Ending, cause_of, ending_of
 from greenroom._launch._lines import Deletion
-from greenroom._launch._remedies import (
-    UNKNOWN,
-    Action,
-    Again,
-    GiveUp,
-    next_step,
-    remedy_for,
-    row_of,
-)
 from greenroom._launch._signs import Stopped
+from greenroom._launch._steps import Again, GiveUp, next_step
 from greenroom._launch._streaming import make_stream
+from greenroom._remedies import UNKNOWN
 from greenroom._states import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from greenroom._launch._creating import Request
     from greenroom._launch._events import LaunchEvent
     from greenroom._launch._lines import Attempt, Line
     from greenroom._launch._site import Site
+    from greenroom._poller import Poller
     from greenroom._results import WaitResult
-
-READY = "READY"
 
 
 class Workstation:
@@ -55,16 +48,17 @@ class Workstation:
         self._spec = line.spec
         self._key = line.spec.key
         self._reads = 0
+        self._ready = site.studio.launches.ready
 
-    async def run(self, *, has_leave: bool) -> None:
+    async def run(self, request: Request | None = None) -> None:
         """Bring it up, and settle it.
 
         Args:
-            has_leave: Whether there is leave for its first create already.
+            request: What asks for its session already, if anything does.
         """
         site = self._site
         try:
-            ending = await self._come_up(has_leave=has_leave)
+            ending = await self._come_up(request)
         except Stopped as stopped:
             ending = self._cut_short(stopped)
         elapsed = self._elapsed()
@@ -101,8 +95,12 @@ class Workstation:
         now, attempts = self._site.clock.now(), self._line.attempts
         return max(0.0, (now - attempts[0].asked_at).total_seconds()) if attempts else 0.0
 
-    async def _come_up(self, *, has_leave: bool) -> Ending:
-        attempt = await self._first_attempt(has_leave=has_leave)
+    async def _come_up(self, request: Request | None) -> Ending:
+        if request is not None:
+            await request.answered()
+            attempt = self._line.attempts[-1]
+        else:
+            attempt = await self._attempt_to_go_on_with()
         while True:
             if attempt.refusal is None and attempt.failure is None:
                 assert attempt.id is not None
@@ -111,13 +109,13 @@ class Workstation:
                     ending = await make_stream(self._site, self._line, attempt.id, result)
                     self._reads += ending.reads
                     return ending
-                if result.verdict is not Verdict.FAILURE:
+                if not self._is_failed_attempt(result):
                     return ending_of(result)
                 self._tell(
                     events.AttemptFailed,
                     attempt,
                     id=attempt.id,
-                    cause=cause_of(result),
+                    cause=result.reason or cause_of(result),
                     message=result.message,
                 )
                 attempt = self._line.attempts[-1]
@@ -135,133 +133,79 @@ class Workstation:
             intend_to_delete(site, self._key, attempt.id)
             site.tasks.start_soon(finish_deleting, site, self._key, attempt.id)
 
-    async def _first_attempt(self, *, has_leave: bool) -> Attempt:
-        """Return the attempt to go on with, which a resumed launch may have begun already."""
-        attempts = self._line.attempts
-        if not attempts:
-            types = self._spec.instance_types
-            return await self._attempt(types[0] if types else None, has_leave=has_leave)
-        last = attempts[-1]
-        if last.answered_at is None:
-            await self._site.asker.leave(self._site.asking)
-            return await self._ask_for_session(last, heard=True)
+    def _is_failed_attempt(self, result: WaitResult) -> bool:
+        """Return whether a session failed, rather than was taken away by somebody."""
+        deaths = self._site.studio.launches.deaths
+        died = result.state in deaths and result.reason in self._site.remedies
+        return result.verdict is Verdict.FAILURE or (result.verdict is Verdict.UNREACHABLE and died)
+
+    async def _attempt_to_go_on_with(self) -> Attempt:
+        """Return the attempt that was begun before the launch was taken up, or another one."""
+        last = self._line.attempts[-1]
         ended = last.refusal is not None or last.failure is not None
-        reopened = self._line.begun_anew == len(attempts)
+        reopened = self._line.begun_anew == len(self._line.attempts)
         if last.refusal is not None or (ended and reopened):
-            return await self._another_attempt(Again(last.instance_type))
+            return await self._another_attempt(Again(last.choice))
         if not ended and last.deletion in (Deletion.ASKED, Deletion.DONE):
-            return await self._another_attempt(Again(last.instance_type))
+            return await self._another_attempt(Again(last.choice))
         return last
 
     def _next_step(self) -> Again | GiveUp:
         attempts = self._line.attempts
         counted = attempts[self._line.begun_anew :] or attempts[-1:]
         rows = [each.row for each in counted if each.row is not None]
-        return next_step(rows, self._spec.instance_types, self._site.policy.remedies)
+        return next_step(rows, self._spec.choices(), self._site.remedies)
 
     async def _another_attempt(self, step: Again) -> Attempt:
         site = self._site
         if step.pause:
             with site.creating.minded():
                 await anyio.sleep(site.policy.backoff.delay(step.pause))
-        if not step.hold:
-            return await self._attempt(step.instance_type)
-        site.hold(self._line.attempts[-1].cause or UNKNOWN, "held until a session ends")
-        await site.worth_another_try(1)
-        await site.asker.leave(site.creating)
-        return await self._attempt(step.instance_type, has_leave=True)
-
-    async def _attempt(self, instance_type: str | None, *, has_leave: bool = False) -> Attempt:
-        """Intend one more session, then ask for it."""
-        site = self._site
-        if not has_leave:
-            await site.leave_to_create()
-        number = len(self._line.attempts) + 1
-        site.record(
-            events.CreateIntended,
-            key=self._key,
-            attempt=number,
-            token=site.token(self._key, number),
-            instance_type=instance_type,
-        )
-        try:
-            await site.recorder.durable()
-            site.creating.check()
-        except (JournalError, Stopped) as error:
-            site.asker.give_back()
-            cause = error.cause if isinstance(error, Stopped) else _site.JOURNAL
-            self._tell(
-                events.CreateDeferred,
-                self._line.attempts[-1],
-                cause=cause,
-                message=f"not created: {error}",
-            )
-            raise Stopped(cause, str(error)) from None
-        return await self._ask_for_session(self._line.attempts[-1])
-
-    async def _ask_for_session(self, attempt: Attempt, *, heard: bool = False) -> Attempt:
-        """Ask for the session of an attempt, for which there is leave, until there is an answer.
-
-        Args:
-            attempt: The attempt.
-            heard: Whether an earlier call may have been carried out.
-        """
-        site, spec = self._site, self._spec
-
-        async def call() -> str:
-            return await site.studio.create_session(
-                launch_profile_id=spec.launch_profile_id,
-                streaming_image_id=spec.streaming_image_id,
-                instance_type=attempt.instance_type,
-                owner=spec.owner,
-                tags=spec.tags or None,
-                client_token=attempt.token,
-            )
-
-        sign, tries = site.asking if heard else site.creating, 0
-        while True:
-            try:
-                session_id = await site.asker.insist(call, sign, unsure=site.asking)
-            except SourceError as error:
-                row = row_of(error, site.policy.remedies)
-                told = {"cause": error.code or type(error).__name__, "message": str(error)}
-                if remedy_for(row, site.policy.remedies).action is Action.HOLD:
-                    tries += 1
-                    if tries == 1:
-                        self._tell(events.CreateDeferred, attempt, **told)
-                    site.hold(told["cause"], told["message"])
-                    await site.worth_another_try(tries)
-                    await site.asker.leave(site.creating)
-                    continue
-                self._tell(events.CreateRefused, attempt, row=row, **told)
-                site.pass_on()  # if this was let pass by a hold, another may
-            else:
-                self._tell(events.Created, attempt, id=session_id)
-                site.keys[session_id] = self._key
-                site.made()
-            return self._line.attempts[-1]
+        if step.hold:
+            site.hold(self._line.attempts[-1].cause or UNKNOWN, "held until a session ends")
+            await site.worth_another_try(1)
+        else:
+            await site.room_for_one()
+        return await create(site, self._line, step.choice)
 
     def _tell(self, make: Callable[..., LaunchEvent], attempt: Attempt, **members: object) -> None:
         self._site.record(make, key=self._key, attempt=attempt.number, **members)
 
     async def _wait(self, session_id: str) -> WaitResult:
+        """Wait until a session is ready and has passed the checks, or something else is certain."""
+        result = await self._wait_with(self._site.poller, session_id, self._ready)
+        for change in result.history:
+            self._site.saw(change)
+        for until, poller in self._site.checks.items():
+            if result.verdict is not Verdict.SUCCESS:
+                break
+            checked = await self._wait_with(poller, session_id, until)
+            if checked.verdict is Verdict.SUCCESS:
+                self._site.record(events.CheckPassed, key=self._key, id=session_id, until=until)
+            elif checked.verdict is Verdict.UNREACHABLE:  # why is known where it is read itself
+                result = await self._wait_with(self._site.poller, session_id, self._ready)
+                for change in result.history:
+                    self._site.saw(change)
+                return checked if result.verdict is Verdict.SUCCESS else result
+            else:
+                return checked
+        return result
+
+    async def _wait_with(self, poller: Poller, session_id: str, until: str) -> WaitResult:
         site = self._site
         site.keys[session_id] = self._key
         with site.waiting.minded():
-            results = await site.poller.wait_all(
-                (session_id,), until=READY, timeout=site.deadline.left()
+            results = await poller.wait_all(
+                (session_id,), until=until, timeout=site.deadline.left()
             )
-        result = results[session_id]
-        self._reads += result.reads
-        for change in result.history:
-            site.saw(change)
-        return result
+        self._reads += results[session_id].reads
+        return results[session_id]
 
     def _give_up(self, attempt: Attempt, step: GiveUp) -> Ending:
         ending = attempt.refusal or attempt.failure
         assert ending is not None
         if step.stop:
-            advice = remedy_for(attempt.row, self._site.policy.remedies).advice
+            advice = self._site.remedies.of(attempt.row).advice
             said = (ending.message or ending.cause).rstrip(".")
             self._site.stop(ending.cause, f"{said}. {advice}")
         return Ending(

@@ -21,10 +21,10 @@ import click
 from greenroom._launch import _events as events
 from greenroom._launch._launch import Launch
 from greenroom._launch._policy import LaunchPolicy
-from greenroom._launch._specs import count_specs
 from greenroom._limiter import RateLimiter
 from greenroom._poller import Poller
 from greenroom._schedule import PayAsYouWait
+from greenroom._specs import count_specs
 from greenroom._states import Verdict
 from greenroom.cli._printing import span
 from greenroom.cli.launch._run import LaunchRun
@@ -120,7 +120,7 @@ class Demo:
         )
         launch = Launch(
             source,
-            count_specs(total, {"launch_profile_id": "demo"}),
+            count_specs(total, {"launch_profile_id": "demo"}, nimble.SessionSpec),
             poller=self.poller,
             creates=RateLimiter(CREATES[0] * speed, CREATES[1]),
             policy=LaunchPolicy(timeout=TIMEOUT / speed, canary=0),

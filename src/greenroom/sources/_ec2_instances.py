@@ -1,16 +1,17 @@
-"""The instances of a region: their states, and beside them their status checks."""
+"""The instances of a region: their states, their status checks, and what is done to them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from greenroom.sources._aws_source import AwsSource
+from greenroom.sources._ec2_actions import InstanceActions
 
 if TYPE_CHECKING:
     from greenroom.sources._aws_kind import AwsKind
 
 
-class Instances(AwsSource):
+class Instances(AwsSource, InstanceActions):
     """EC2's instances, as `ec2.connect` yields them.
 
     Args:

@@ -11,9 +11,10 @@ from typing import Any
 
 from greenroom._errors import Unavailable
 from greenroom.sources._aws import call
+from greenroom.sources._nimble_launch import SessionLaunches
 
 
-class SessionActions:
+class SessionActions(SessionLaunches):
     """The actions of a studio. Each raises `SourceError` where there is no good answer.
 
     Attributes:

@@ -27,6 +27,7 @@ from greenroom.sources._aws import call, open_client
 from greenroom.sources._aws_json import read_json
 from greenroom.sources._ids import checked_ids
 from greenroom.sources._nimble_actions import SessionActions
+from greenroom.sources._nimble_launch import REMEDIES, SESSION_LAUNCH, SessionSpec, read_specs
 from greenroom.sources._nimble_model import MODELS
 from greenroom.sources._nimble_tables import TABLES
 from greenroom.sources._nimble_view import StreamingSession, VolumeConfiguration
@@ -37,12 +38,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KINDS",
+    "REMEDIES",
+    "SESSION_LAUNCH",
     "TABLES",
     "Resources",
+    "SessionSpec",
     "StreamingSession",
     "StreamingSessions",
     "VolumeConfiguration",
     "connect",
+    "read_specs",
 ]
 
 MOST_ID = 256

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
 
     from greenroom._launch._acting import ActionName
-    from greenroom._launch._studio import Studio
+    from greenroom._launch._provider import Provider
     from greenroom.cli._options import Asked
     from greenroom.cli._printing import Report
     from greenroom.cli._screen import Screen
@@ -59,7 +59,7 @@ async def _act(
     send: MemoryObjectSendStream[Event],
 ) -> None:
     with send:
-        studio = cast("Studio", run.source)
+        studio = cast("Provider", run.source)
         await act(
             studio,
             action,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -12,7 +13,8 @@ from greenroom.cli._help import AsWritten
 from greenroom.cli._printing import JsonReport, TextReport
 from greenroom.cli._screen import Notices, Screen
 from greenroom.cli.launch import _acting, _run
-from greenroom.cli.launch._options import KIND, launching
+from greenroom.cli.launch._options import launching
+from greenroom.cli.launch._providers import PROVIDERS
 from greenroom.cli.launch._screen import LaunchNotices, LaunchScreen
 from greenroom.cli.launch._told import JsonLaunch, TextLaunch
 
@@ -35,16 +37,18 @@ verbose_option = click.option(
 def launch_command(wanted: Wanted, output: str, verbose: bool, no_live: bool) -> int:
     """Create many workstations, wait for all of them, and account for every one.
 
+    KIND is nimble-session, unless you say ec2-instance. A resumed launch knows its kind.
     Everything is recorded in a journal before it is done. A launch that was killed, stopped or cut
     off is taken up by --resume: nothing is lost, and nothing is made twice.
-    What can be retried is: another instance type where there is no capacity, the same again where
-    the service failed. Where the first all fail alike, and only a person can help, nothing more is
-    created. `greenroom report` tells afterwards what happened.
+    What can be retried is: another instance type or subnet where there is no capacity, the same
+    again where the service failed. Where the first all fail alike, and only a person can help,
+    nothing more is created. `greenroom report` tells afterwards what happened.
     The first Ctrl-C stops the launch and sees through what is under way; the second leaves at once.
 
     Examples:
       greenroom launch --studio-id us-west-2-abc --launch-profile-id LP --count 300
       greenroom launch --studio-id us-west-2-abc --spec desks.jsonl --journal run.db --canary 5
+      greenroom launch ec2-instance --image-id AMI --instance-type g5.xlarge --count 300
       greenroom launch --journal run.db --resume
     """
     as_json = output == "json"
@@ -54,7 +58,7 @@ def launch_command(wanted: Wanted, output: str, verbose: bool, no_live: bool) ->
         from greenroom.cli.launch._view import LaunchView
 
         what = "the rest" if wanted.specs is None else f"{len(wanted.specs)} workstations"
-        title = f"launching {what} in {wanted.address.studio_id}"
+        title = f"launching {what}{wanted.provider.place(wanted.address)}"
         screen = LaunchView(title, wanted.policy.timeout)
     told = JsonLaunch() if as_json else TextLaunch(verbose=verbose)
     return anyio.run(_run.launch, wanted, told, screen)
@@ -75,8 +79,11 @@ def _acting_command(action: ActionName, help_text: str) -> click.Command:
     def command(
         asked: Asked, timeout: float | None, output: str, verbose: bool, no_live: bool
     ) -> int:
-        if asked.table.kind != KIND:
-            raise click.UsageError(f"{action} is for {KIND}, and not for {asked.table.kind}")
+        if asked.kind.name not in PROVIDERS:
+            known = " and ".join(PROVIDERS)
+            raise click.UsageError(f"{action} is for {known}, and not for {asked.kind.name}")
+        connect = PROVIDERS[asked.kind.name].connect
+        asked = replace(asked, kind=replace(asked.kind, connect=connect))
         as_json = output == "json"
         live = not (as_json or verbose or no_live) and _options.on_a_terminal()
         report = JsonReport() if as_json else TextReport(verbose=verbose, hold_back=live)
@@ -97,8 +104,8 @@ start_command = _acting_command(
     "start",
     """Start stopped sessions, and wait until they are ready.
 
-    KIND is nimble-session. A session that is ready already is a success; one that is still being
-    stopped is started as soon as it is.
+    KIND is nimble-session or ec2-instance. A session that is ready already is a success; one that
+    is still being stopped is started as soon as it is.
 
     Examples:
       greenroom start nimble-session SESSION_ID ANOTHER_ID
@@ -110,8 +117,8 @@ stop_command = _acting_command(
     "stop",
     """Stop ready sessions, and wait until they are stopped.
 
-    KIND is nimble-session. A session that is stopped already is a success; one that is not ready
-    yet is stopped as soon as it is.
+    KIND is nimble-session or ec2-instance. A session that is stopped already is a success; one that
+    is not ready yet is stopped as soon as it is.
 
     Examples:
       greenroom stop nimble-session SESSION_ID ANOTHER_ID
@@ -123,11 +130,11 @@ delete_command = _acting_command(
     "delete",
     """Delete sessions, and wait until they are gone.
 
-    KIND is nimble-session. A session that does not exist is a success; one that is on its way
-    somewhere is deleted as soon as it has arrived.
+    KIND is nimble-session or ec2-instance. A session that does not exist is a success; one that is
+    on its way somewhere is deleted as soon as it has arrived.
 
     Examples:
       greenroom delete nimble-session SESSION_ID ANOTHER_ID
-      greenroom delete nimble-session --ids-from ids.txt
+      greenroom delete ec2-instance --ids-from ids.txt
     """,
 )

@@ -20,11 +20,11 @@ import click
 from click.core import ParameterSource
 
 from greenroom._errors import ConfigurationError, JournalError
-from greenroom._launch._journal import journal_exists, read_journal
+from greenroom._launch._journal import Header, journal_exists, read_journal
 from greenroom._launch._policy import LaunchPolicy
-from greenroom._launch._specs import Spec, count_specs, read_specs
+from greenroom._specs import WorkstationSpec, count_specs, read_specs
 from greenroom.cli import _arguments
-from greenroom.cli._kinds import Address, check_address
+from greenroom.cli._kinds import Address, check_address, kind_of
 from greenroom.cli._options import (
     ADDRESS,
     EVERY_OR,
@@ -36,8 +36,18 @@ from greenroom.cli._options import (
     pacing_of,
 )
 from greenroom.cli._printing import printable
-
-KIND = "nimble-session"
+from greenroom.cli.launch._providers import (
+    FIELDS,
+    KIND,
+    PROVIDERS,
+    TEMPLATE,
+    TEMPLATE_NAMES,
+    USUAL,
+    LaunchProvider,
+    Option,
+    option_of,
+    provider_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,7 @@ class Wanted:
     """What a user wants launched.
 
     Attributes:
+        provider: What is launched.
         specs: The workstations; None for those of the journal.
         address: Where.
         pacing: How fast to ask.
@@ -57,7 +68,8 @@ class Wanted:
         options: What is kept in the journal of all this.
     """
 
-    specs: tuple[Spec, ...] | None
+    provider: LaunchProvider
+    specs: tuple[WorkstationSpec, ...] | None
     address: Address
     pacing: Pacing
     create_rate: float
@@ -68,21 +80,6 @@ class Wanted:
     urls: Path | None
     options: Mapping[str, Any]
 
-
-_TEMPLATE = (
-    click.option("--launch-profile-id", metavar="ID", help="The launch profile."),
-    click.option("--streaming-image-id", metavar="ID", help="The image, if not the profile's own."),
-    click.option(
-        "--instance-type",
-        "instance_types",
-        metavar="TYPE",
-        multiple=True,
-        help="The type of machine, if not the profile's own. Given several times: where there is "
-        "no capacity for one, the next is tried.",
-    ),
-    click.option("--owner", metavar="ID", help="Who is to own them, if not the caller."),
-    click.option("--tag", "tags", metavar="NAME=VALUE", multiple=True, help="A tag. Repeatable."),
-)
 
 _NUMBER = (
     click.option(
@@ -95,8 +92,8 @@ _NUMBER = (
         "--spec",
         metavar="FILE",
         help="What to launch, as JSON Lines; - is standard input. Each line has a key of its own, "
-        "and may have launch_profile_id, streaming_image_id, instance_types, owner and tags; what "
-        "it lacks, the options above give.",
+        "and may have the fields of the kind, such as instance_types and tags; what it lacks, the "
+        "options above give.",
     ),
 )
 
@@ -161,6 +158,12 @@ _CARE = (
         "was stopped. Where they are kept, each retry leaves one more.",
     ),
     click.option(
+        "--until",
+        metavar="STATE",
+        help="What counts as ready, where there is a choice: for ec2-instance, running, or ok for "
+        "status checks passed.  [default: ok]",
+    ),
+    click.option(
         "--stream/--no-stream",
         default=False,
         help="Make a stream for each workstation, and wait for it.  [default: no-stream]",
@@ -173,11 +176,9 @@ _CARE = (
     ),
 )
 
-_SAYING_WHAT = ("launch_profile_id", "streaming_image_id", "instance_types", "owner", "tags")
-
 _KEPT = (
     *("endpoint_url", "studio_id", "region", "profile", *PACED),
-    *("timeout", "create_rate", "in_flight", "canary", "on_failure", "stream", "urls"),
+    *("timeout", "create_rate", "in_flight", "canary", "on_failure", "until", "stream", "urls"),
 )
 """What the journal keeps, for when the launch is resumed."""
 
@@ -188,6 +189,7 @@ def launching(function: Callable[..., int]) -> Callable[..., int]:
     @wraps(function)
     def command(
         *,
+        kind: str | None,
         journal: str | None,
         no_journal: bool,
         resume: bool,
@@ -203,42 +205,72 @@ def launching(function: Callable[..., int]) -> Callable[..., int]:
             raise click.UsageError("--retry-failed goes with --resume")
         file = _journal_file(journal, none=no_journal, resume=resume)
         begun = file is not None and resume and journal_exists(file)
-        template = {name: values[name] for name in _SAYING_WHAT}
-        specs = _specs(count, spec, template, begun=begun)
+        header = read_journal(file)[0] if begun and file is not None else None
+        provider = _provider(kind, header)
+        template = _template(provider, values)
+        specs = _specs(count, spec, template, provider, begun=begun)
         given = set(filter(_is_given, _KEPT))
         asked = {name: values[name] for name in _KEPT}
-        options = _merged(asked, given, file) if begun and file is not None else asked
+        if not kind_of(provider.name).in_a_studio:
+            asked["studio_id"] = None
+        options = asked if header is None else _merged(asked, given, header, file)
         wanted = _wanted(
-            options, specs=specs, journal=file, resume=resume, retry_failed=retry_failed
+            options,
+            provider=provider,
+            specs=specs,
+            journal=file,
+            resume=resume,
+            retry_failed=retry_failed,
         )
         return function(wanted, output=output, verbose=verbose, no_live=no_live)
 
-    groups = (*_TEMPLATE, *_NUMBER, *_RECORD, *_CARE, *PACING, *ADDRESS, output)
+    groups: tuple[Option, ...] = (
+        KIND,
+        *TEMPLATE,
+        *_NUMBER,
+        *_RECORD,
+        *_CARE,
+        *PACING,
+        *ADDRESS,
+        output,
+    )
     return decorated(command, *groups)
 
 
-def _wanted(options: Mapping[str, Any], **others: Any) -> Wanted:
+def _wanted(options: Mapping[str, Any], provider: LaunchProvider, **others: Any) -> Wanted:
     address = Address(
         *(options[name] for name in ("endpoint_url", "studio_id", "region", "profile"))
     )
-    check_address(KIND, address)
+    check_address(provider.name, address)
     if options["urls"] is not None and not options["stream"]:
         raise click.UsageError("--stream-urls needs --stream: without streams there are no URLs")
+    if options["stream"] and provider.launches.streams is None:
+        raise click.UsageError(f"--stream: a session of {provider.name} has no streams")
+    policy = LaunchPolicy(
+        timeout=options["timeout"],
+        canary=options["canary"],
+        until=_goal(provider, options["until"]),
+        in_flight=options["in_flight"],
+        on_failure=options["on_failure"],
+        stream=options["stream"],
+    )
+    policy.check_for(provider.launches)
     return Wanted(
+        provider=provider,
         address=address,
         pacing=_pacing(options),
         create_rate=options["create_rate"],
-        policy=LaunchPolicy(
-            timeout=options["timeout"],
-            canary=options["canary"],
-            in_flight=options["in_flight"],
-            on_failure=options["on_failure"],
-            stream=options["stream"],
-        ),
+        policy=policy,
         urls=None if options["urls"] is None else Path(options["urls"]),
         options={**options, "price": _as_json(options["price"])},
         **others,
     )
+
+
+def _goal(provider: LaunchProvider, until: str | None) -> str | None:
+    """Return the goal that people named, in any case."""
+    alike = {goal.casefold(): goal for goal in provider.launches.goals}
+    return until and alike.get(until.casefold(), until)
 
 
 def _pacing(options: Mapping[str, Any]) -> Pacing:
@@ -273,12 +305,46 @@ def _journal_file(journal: str | None, *, none: bool, resume: bool) -> Path | No
     return Path(f"greenroom-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}.db")
 
 
+def _provider(kind: str | None, header: Header | None) -> LaunchProvider:
+    """Return what is launched: what the journal says, else what the user says, else the usual.
+
+    Raises:
+        click.UsageError: The user says something else than the journal.
+        click.BadParameter: That is nothing that can be launched.
+    """
+    if header is None:
+        return provider_of(kind or USUAL)
+    if kind not in (None, header.kind):
+        raise click.UsageError(f"this is a launch of {header.kind}, and not of {kind}")
+    return provider_of(header.kind)
+
+
+def _template(provider: LaunchProvider, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a spec that options give.
+
+    Raises:
+        click.UsageError: An option is for another kind.
+    """
+    given = {name: values[name] for name in TEMPLATE_NAMES if values[name]}
+    for name in given:
+        if name not in provider.fields:
+            others = " and ".join(each.name for each in PROVIDERS.values() if name in each.fields)
+            raise click.UsageError(
+                f"{option_of(name)} is for {others}, and not for {provider.name}"
+            )
+    return {name: FIELDS[name].value(value) for name, value in given.items()}
+
+
 def _specs(
-    count: int | None, file: str | None, template: Mapping[str, Any], *, begun: bool
-) -> tuple[Spec, ...] | None:
+    count: int | None,
+    file: str | None,
+    defaults: Mapping[str, Any],
+    provider: LaunchProvider,
+    *,
+    begun: bool,
+) -> tuple[WorkstationSpec, ...] | None:
     if count is not None and file is not None:
         raise click.UsageError("--count and --spec cannot both be meant")
-    defaults = {name: value for name, value in template.items() if value}
     if count is None and file is None:
         if not begun:
             raise click.UsageError(
@@ -287,42 +353,28 @@ def _specs(
             )
         if defaults:
             raise click.UsageError(
-                f"{_option(next(iter(defaults)))} says what to launch, and what this launch is of "
-                "stands in its journal: leave it out, or begin another launch"
+                f"{option_of(next(iter(defaults)))} says what to launch, and what this launch is "
+                "of stands in its journal: leave it out, or begin another launch"
             )
         return None
-    if "tags" in defaults:
-        defaults["tags"] = _tags(defaults["tags"])
+    spec = provider.launches.spec
     if file is not None:
-        return read_specs(_arguments.read_lines(file), defaults=defaults)
-    if "launch_profile_id" not in defaults:
-        raise click.UsageError("--count needs --launch-profile-id ID, to make them from")
-    return count_specs(count or 0, defaults)
+        return read_specs(_arguments.read_lines(file), spec, defaults=defaults)
+    for name in spec.needed:
+        if name not in defaults:
+            raise click.UsageError(f"--count needs {option_of(name)} ID, to make them from")
+    return count_specs(count or 0, defaults, spec)
 
 
-def _option(name: str) -> str:
-    known = {"instance_types": "--instance-type", "tags": "--tag"}
-    return known.get(name, f"--{name.replace('_', '-')}")
-
-
-def _tags(given: tuple[str, ...]) -> dict[str, str]:
-    tags = {}
-    for each in given:
-        name, equals, value = each.partition("=")
-        if not (name and equals):
-            raise click.BadParameter(f"{each!r} is no tag; write it as in --tag project=orchid")
-        tags[name] = value
-    return tags
-
-
-def _merged(asked: Mapping[str, Any], given: set[str], journal: Path) -> dict[str, Any]:
+def _merged(
+    asked: Mapping[str, Any], given: set[str], header: Header, journal: Path | None
+) -> dict[str, Any]:
     """Return the options that count: those given, else those the launch was begun with.
 
     Raises:
         click.UsageError: The launch is another studio's.
-        JournalError: The journal cannot be read.
     """
-    before = read_journal(journal)[0].options
+    before = header.options
     studio = before.get("studio_id")
     if studio and "studio_id" in given and asked["studio_id"] != studio:
         elsewhere = asked["studio_id"]

@@ -25,7 +25,6 @@ from greenroom._launch._site import INTERRUPTED
 from greenroom._poller import Poller
 from greenroom._states import Verdict
 from greenroom.cli._interrupt import interruptible
-from greenroom.cli._kinds import connect_studio
 from greenroom.cli._pace import Pace
 from greenroom.cli._printing import Summary, printable, timestamp
 from greenroom.cli._status import Tally
@@ -196,8 +195,8 @@ async def launch(wanted: Wanted, told: LaunchTold, screen: LaunchScreen) -> int:
     limiter = wanted.pacing.limiter()
     burst = max(1, round(wanted.create_rate))
     creates = wanted.pacing.limiter_of(wanted.create_rate, burst)
-    async with connect_studio(wanted.address) as studio:
-        schedule = wanted.pacing.schedule(studio.max_batch)
+    async with wanted.provider.connect(wanted.address) as studio:
+        schedule = wanted.pacing.schedule(studio.max_batch, getattr(studio, "price", None))
         poller = Poller(studio, limiter=limiter, schedule=schedule)
         running = Launch(
             studio,

@@ -9,7 +9,6 @@ from rich.table import Table
 from rich.text import Text
 
 from greenroom._launch._lines import Phase
-from greenroom._launch._remedies import advice_for
 from greenroom.cli._drawing import BAD, QUIET, WARNING, Drawing, bar, head, warnings
 from greenroom.cli._outage import Outage
 from greenroom.cli._printing import printable
@@ -67,7 +66,7 @@ class LaunchView(Drawing):
             parts.append(Text(self._notice, style=WARNING))
         causes = [each for each in account.causes.most_common(MOST_CAUSES) if each[1] > 0]
         if causes:
-            parts += [Text(), _failed(causes)]
+            parts += [Text(), _failed(causes, account)]
         self.draw(*parts)
 
 
@@ -88,9 +87,10 @@ def _phases(account: Account) -> RenderableType:
     return text
 
 
-def _failed(causes: list[tuple[str, int]]) -> RenderableType:
+def _failed(causes: list[tuple[str, int]], account: Account) -> RenderableType:
     rows = Table.grid(padding=(0, 2))
     rows.add_row(Text("failed", style=BAD))
     for cause, count in causes:
-        rows.add_row(Text(str(count)), Text(printable(cause)), Text(advice_for(cause), style=QUIET))
+        advice = Text(account.advice(cause), style=QUIET)
+        rows.add_row(Text(str(count)), Text(printable(cause)), advice)
     return rows

@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from greenroom._errors import ConfigurationError
 from greenroom._hazard import BINS, EDGES, PRIOR_EVENTS, RATIO, Curve, Evidence
 from greenroom._history import WORTH
-from greenroom._launch._timeline import MADE
-from greenroom.sources._nimble_tables import STREAMING_SESSION
+from greenroom.sources._nimble_launch import SESSION_LAUNCH
 
 if TYPE_CHECKING:
     from random import Random
 
     from greenroom._history import History
 
-KIND, STATE = STREAMING_SESSION.kind, MADE
+KIND, STATE = SESSION_LAUNCH.name, SESSION_LAUNCH.made
 
 MEDIAN = 300.0
 """Seconds of the median that is assumed where nothing is known."""

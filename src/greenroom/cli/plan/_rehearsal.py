@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING
 import anyio
 
 from greenroom._launch._launch import Launch
-from greenroom._launch._specs import count_specs
 from greenroom._limiter import RateLimiter
 from greenroom._overload import PATIENCE
 from greenroom._poller import Poller
 from greenroom._schedule import Backoff, default_schedule
+from greenroom._specs import count_specs
 from greenroom._states import Observation
 from greenroom.cli.plan._figures import Outcome, Row, effort, row, turned
 from greenroom.cli.plan._lives import STATE, lives
-from greenroom.sources._nimble_tables import SESSION_STREAM, STREAMING_SESSION
+from greenroom.sources._nimble_launch import SessionLaunches, SessionSpec
+from greenroom.sources._nimble_tables import STREAMING_SESSION
 from greenroom.testing import run
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ async def _rehearse(plan: Plan, seed: int) -> Outcome:
 
     launch = Launch(
         studio,
-        count_specs(plan.count, {"launch_profile_id": "rehearsed"}),
+        count_specs(plan.count, {"launch_profile_id": "rehearsed"}, SessionSpec),
         poller=poller,
         creates=RateLimiter(plan.create_rate, max(1, round(plan.create_rate)), plan.share),
         policy=policy,
@@ -212,7 +213,7 @@ class _Watched(RateLimiter):
                 self._needed.append(advice.rate_needed)
 
 
-class _Studio:
+class _Studio(SessionLaunches):
     """A studio in which sessions live as they were drawn to.
 
     It does not say when they changed, so that what the poller learns comes from its reads alone.
@@ -225,7 +226,6 @@ class _Studio:
 
     def __init__(self, drawn: Iterator[Life], batch: int) -> None:
         self.max_batch = batch
-        self.streams = _Streams()
         self.ends: dict[str, float] = {}
         self._drawn = drawn
         self._failing: set[str] = set()
@@ -254,12 +254,6 @@ class _Studio:
         await anyio.sleep(LATENCY)
         return session_id
 
-    async def create_stream(
-        self, session_id: str, *, client_token: str, expires_in: int | None = None
-    ) -> str:
-        """Refuse: none is rehearsed."""
-        raise NotImplementedError
-
     async def start_session(self, session_id: str, *, client_token: str) -> None:
         """Refuse: nothing is started."""
         raise NotImplementedError
@@ -278,14 +272,3 @@ class _Studio:
         if session_id in self._failing:
             return Observation(FAILED, CAUSE)
         return Observation(READY)
-
-
-class _Streams:
-    """No streams."""
-
-    table = SESSION_STREAM
-    max_batch = 1
-
-    async def describe(self, ids: Sequence[str], /) -> Mapping[str, Observation]:  # noqa: ARG002  # there are none
-        """Find nothing."""
-        return {}

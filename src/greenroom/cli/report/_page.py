@@ -17,6 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from greenroom._launch._timeline import CREATING, GONE, WAITING
+from greenroom._launch_kind import launch_kind
 from greenroom._states import Verdict
 from greenroom.cli._printing import printable, span, timestamp
 from greenroom.cli.report import _charts as charts
@@ -24,23 +25,10 @@ from greenroom.cli.report import _words as words
 
 if TYPE_CHECKING:
     from greenroom._launch._figures import Figures, Workstation
+    from greenroom._launch_kind import LaunchKind
 
 LONGEST_MESSAGE = 240
 """Characters of a service's message that the page shows."""
-
-_COLOURS = {
-    CREATING: "asked",
-    "CREATE_IN_PROGRESS": "coming",
-    "START_IN_PROGRESS": "coming",
-    "READY": "ready",
-    WAITING: "waiting",
-    "STOP_IN_PROGRESS": "stopping",
-    "STOPPED": "stopping",
-    "DELETE_IN_PROGRESS": "deleting",
-    "DELETED": "gone",
-    GONE: "gone",
-}
-"""The name of each state's colour in the style; those of failures and unknown states go without."""
 
 
 def as_html(figures: Figures, journal: str) -> str:
@@ -113,15 +101,41 @@ def _cut(text: str) -> str:
     return f"{text[: LONGEST_MESSAGE - 3]}..."
 
 
-def _colour(state: str) -> str:
-    return _COLOURS.get(state) or ("failed" if state.endswith("_FAILED") else "other")
+def _colours(kind: LaunchKind) -> dict[str, str]:
+    """Return the name of each state's colour in the style, in the order of a usual life.
+
+    States that the kind does not know go without.
+    """
+    table = kind.table
+    colours = {CREATING: "asked", kind.made: "coming"}
+    ends: dict[str, str] = {}
+    for state, moves in table.moves.items():
+        onward = set(moves) - table.failures
+        if state in table.failures:
+            ends[state] = "failed"
+        elif state == table.gone:
+            ends[state] = "gone"
+        elif table.verdict(state, kind.ready) is Verdict.PENDING:
+            colours[state] = "coming"
+        elif state != kind.ready:
+            ends[state] = "deleting" if onward == {table.gone} else "stopping"
+    order = ("stopping", "deleting", "failed", "gone")
+    others = sorted(ends, key=lambda state: order.index(ends[state]))
+    return (
+        colours
+        | {kind.ready: "ready", WAITING: "waiting"}
+        | {state: ends[state] for state in others}
+        | {GONE: "gone"}
+    )
 
 
 def _legend(figures: Figures) -> list[tuple[str, str]]:
     """Return the states that were seen, in the order in which they usually come, with colours."""
     seen = {stretch.state for each in figures.workstations for stretch in each.stretches}
-    usual = [state for state in _COLOURS if state in seen]
-    return [(printable(state), _colour(state)) for state in (*usual, *sorted(seen - set(usual)))]
+    colours = _colours(launch_kind(figures.kind))
+    usual = [state for state in colours if state in seen]
+    others = sorted(seen - set(usual))
+    return [(printable(state), colours.get(state, "other")) for state in (*usual, *others)]
 
 
 def _timeline(figures: Figures) -> dict[str, Any]:

@@ -52,6 +52,8 @@ def _figures(figures: Figures) -> list[str]:
     if figures.ready:
         times = (f"{name} {value}" for name, value in words.ready_times(figures.ready))
         rows.append(("time to ready", ", ".join(times)))
+    if figures.choices:
+        rows.append(("ready on", words.choices(figures)))
     made = f"{figures.made} made, {figures.deleted} deleted or gone"
     rows.append(("sessions", f"{made}, {len(figures.left)} not ready may still be billed"))
     rows.append(("API calls", f"{figures.calls}, {figures.throttled} of them throttled"))

@@ -86,6 +86,11 @@ def ready_times(times: ReadyTimes) -> list[tuple[str, str]]:
     ]
 
 
+def choices(figures: Figures) -> str:
+    """Return how many ready workstations are of which choice."""
+    return printable(", ".join(f"{label}: {count}" for label, count in figures.choices.items()))
+
+
 def keys(named: Sequence[str]) -> str:
     """Return the first keys, and how many more there are."""
     more = len(named) - NAMED_KEYS
