@@ -11,6 +11,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from aiobotocore.session import get_session
 from moto.server import ThreadedMotoServer
 
 import greenroom
@@ -135,22 +136,31 @@ def test_a_kind_of_your_own_is_at_most_sixty_lines():
     assert len(shown.splitlines()) <= 60
 
 
-@pytest.mark.asyncio
-async def test_waiting_for_instances_works_as_written(examples):
+@pytest.fixture
+def moto():
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    where = {"endpoint_url": f"http://{host}:{port}", "region_name": "us-west-2"}
-    try:
-        async with ec2.connect(**where) as instances:
-            made = await instances.client.run_instances(
-                ImageId="ami-1", MinCount=3, MaxCount=3, InstanceType="g5.xlarge"
-            )
-        ids = [instance["InstanceId"] for instance in made["Instances"]]
-        results = await examples["ready"](ids, **where)
-    finally:
-        server.stop()
-    assert len(results.succeeded) == 3
+    yield {"endpoint_url": f"http://{host}:{port}", "region_name": "us-west-2"}
+    server.stop()
+
+
+@pytest.mark.asyncio
+async def test_waiting_for_instances_works_as_written(examples, moto):
+    async with ec2.connect(**moto) as instances:
+        made = await instances.client.run_instances(ImageId="ami-1", MinCount=3, MaxCount=3)
+    ids = [instance["InstanceId"] for instance in made["Instances"]]
+    assert len((await examples["ready"](ids, **moto)).succeeded) == 3
+
+
+@pytest.mark.asyncio
+async def test_waiting_as_botocore_does_works_as_written(examples, moto):
+    async with get_session().create_client("rds", **moto) as rds:
+        await rds.create_db_instance(
+            DBInstanceIdentifier="orchid", DBInstanceClass="db.m5.large", Engine="postgres"
+        )
+    results = await examples["databases"](["orchid"], **moto)
+    assert [result.reason for result in results.succeeded] == ["available"]
 
 
 def test_every_command_shown_exists_with_its_options(capsys):

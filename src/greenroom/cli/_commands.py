@@ -12,7 +12,7 @@ import click
 from greenroom._states import ANY_STATE
 from greenroom.cli import _arguments, _listing, _options, _status
 from greenroom.cli._help import GroupAsWritten
-from greenroom.cli._kinds import KINDS, states_of
+from greenroom.cli._kinds import KINDS, kinds_of, states_of
 from greenroom.cli._printing import JsonReport, ResourceReport, TextReport, WatchReport
 from greenroom.cli._screen import Notices, Screen
 from greenroom.cli._tables import FORMATS
@@ -87,7 +87,8 @@ def wait_command(
 ) -> int:
     """Wait until sessions are in a state, or can never get there.
 
-    KIND says what they are; `greenroom table KIND` shows the states they can be in.
+    KIND says what they are: `greenroom kinds` lists them, `greenroom table KIND` shows the states
+    they can be in. The goal of a waiter of botocore, aws:SERVICE:WAITER, need not be said.
     A service that throttles or does not answer never ends a wait: it is tried until the timeout.
     Right after an action reads can be old news, so that a session found at rest, or not found,
     counts as unreachable or missing only after 30 seconds.
@@ -96,6 +97,8 @@ def wait_command(
       greenroom wait nimble-session SESSION_ID --until READY
       greenroom wait nimble-session --ids-from ids.txt --until READY --timeout 1h --rate 5
       greenroom wait nimble-session SESSION_ID --until STOPPED --until DELETED --output json
+      greenroom wait ec2-instance --ids-from ids.txt --until running --rate 2
+      greenroom wait aws:rds:db_instance_available DBInstanceIdentifier=NAME
     """
     goal = Goal(states_of(asked.kind, until), timeout)
     as_json = output == "json"
@@ -175,20 +178,25 @@ def table_command(kind: Kind, format_name: str) -> int:
 
 
 @greenroom.command("kinds")
+@click.argument("which", metavar="[aws:SERVICE]", required=False, callback=_options.service)
 @_options.output
-def kinds_command(output: str) -> int:
+def kinds_command(which: str | None, output: str) -> int:
     """List what can be waited for.
 
     For each KIND: how its ids are written, the states it can be in, the states that people wait
     for, how many of them one call reads, and the IAM permissions that reading takes.
+    With aws:SERVICE, the waiters that botocore has for that service; each of them is a kind.
 
     Examples:
       greenroom kinds
+      greenroom kinds aws:rds
       greenroom kinds --output json | jq -r .kind
     """
-    listed = KINDS.values()
+    listed = KINDS.values() if which is None else kinds_of(which)
     for line in map(_listing.as_json, listed) if output == "json" else _listing.as_text(listed):
         click.echo(line)
+    if which is None and output == "text":
+        click.echo(_listing.WAITERS)
     return _status.OK
 
 

@@ -18,11 +18,12 @@ from greenroom.sources import appstream, deadline, ec2, workspaces, workspaces_i
 from greenroom.sources._nimble_reads import READS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from greenroom._states import TransitionTable
     from greenroom.sources._aws_kind import AwsKind, Where
     from greenroom.sources._nimble_reads import Reads
+    from greenroom.sources._waiters import Waiter
     from greenroom.sources.nimble import StreamingSessions
 
 
@@ -114,6 +115,28 @@ def _at_aws(kind: AwsKind) -> Kind:
 
 _SERVICES = (ec2, workspaces, workspaces_instances, appstream, deadline)
 
+WAITERS = "aws"
+"""What the kinds that are waiters of botocore begin with."""
+
+
+def _waiting_as_botocore(waiter: Waiter) -> Kind:
+    @asynccontextmanager
+    async def connect(address: Address) -> AsyncIterator[Checking]:
+        from greenroom.sources._aws import open_client
+
+        async with open_client(waiter.service, **address.where()) as client:
+            yield waiter.source(client)
+
+    return Kind(
+        waiter.table,
+        waiter.max_batch,
+        waiter.id_form,
+        (waiter.permission,),
+        connect,
+        implied=waiter.table.goals[0],
+    )
+
+
 KINDS = {
     kind.name: kind
     for kind in (
@@ -129,12 +152,35 @@ def kind_of(name: str) -> Kind:
 
     Raises:
         click.BadParameter: There is no such kind.
+        ConfigurationError: It is a waiter of botocore, which has none of that name.
     """
     if name in KINDS:
         return KINDS[name]
+    first, *rest = name.split(":")
+    if first == WAITERS and rest:
+        if len(rest) != 2 or not all(rest):
+            raise click.BadParameter(
+                f"{name!r} is no waiter, which reads aws:SERVICE:WAITER, as "
+                "aws:rds:db_instance_available; `greenroom kinds aws:rds` lists those of a service"
+            )
+        from greenroom.sources._waiters import waiter_kind
+
+        return _waiting_as_botocore(waiter_kind(*rest))
     close = get_close_matches(name.lower(), KINDS, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]}? " if close else ""
-    raise click.BadParameter(f"there is no kind {name!r}; {hint}the kinds are {', '.join(KINDS)}")
+    known = f"{', '.join(KINDS)} and aws:SERVICE:WAITER"
+    raise click.BadParameter(f"there is no kind {name!r}; {hint}the kinds are {known}")
+
+
+def kinds_of(service: str) -> Iterator[Kind]:
+    """Return the waiters that botocore has for a service, as kinds.
+
+    Raises:
+        ConfigurationError: There is no such service, or it has no waiters.
+    """
+    from greenroom.sources._waiters import waiter_kind, waiter_names
+
+    return (_waiting_as_botocore(waiter_kind(service, name)) for name in waiter_names(service))
 
 
 def states_of(kind: Kind, names: Iterable[str]) -> tuple[str, ...]:

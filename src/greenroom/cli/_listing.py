@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 WIDTH = 96
 
+WAITERS = """aws:SERVICE:WAITER  PARAMETER=VALUE[,PARAMETER=VALUE]...
+    any waiter of botocore, such as aws:rds:db_instance_available; its states are retry, success
+    and failure; `greenroom kinds aws:rds` lists those of a service"""
+
 
 def as_text(kinds: Iterable[Kind]) -> Iterator[str]:
     """Return the lines that tell people of the kinds."""
