@@ -27,6 +27,7 @@ TOGETHER = 10
 
 generated = settings(
     max_examples=ANSWERS // TOGETHER,
+    derandomize=True,
     database=None,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),

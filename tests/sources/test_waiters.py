@@ -555,14 +555,24 @@ async def test_what_differs_in_more_than_the_list_is_asked_for_apart_and_paid_fo
 
 @pytest.mark.asyncio
 async def test_what_asks_for_a_page_shares_no_call(fake_client):
-    source = source_of(fake_client, "instance_running", lambda _: {"Reservations": []})
+    source = source_of(fake_client, "instance_running", instances({"i-1": "x", "i-2": "x"}))
 
-    await source.describe(["i-1", "i-2", "InstanceIds=i-3,MaxResults=5"])
+    await source.describe(["InstanceIds=i-1,MaxResults=5", "InstanceIds=i-2,MaxResults=5"])
 
-    assert [params["InstanceIds"] for _, params in source.client.asked][0::2] == [
-        ["i-1", "i-2"],
-        ["i-3"],
-    ]
+    asked = [params["InstanceIds"] for _, params in source.client.asked]
+    assert asked == [["i-1"], ["i-2"]]
+
+
+@pytest.mark.asyncio
+async def test_one_that_was_an_error_alone_is_kept_out_of_shared_calls_for_a_while(fake_client):
+    source = source_of(fake_client, "instance_running", instances({"i-1": "x", "i-2": "x"}))
+    assert (await source.describe(["i-3"]))["i-3"].state == "retry"
+
+    assert set(await source.describe(["i-1", "i-2", "i-3"])) == {"i-1", "i-2"}
+    assert set(await source.describe(["i-3"])) == {"i-3"}
+
+    asked = [params["InstanceIds"] for _, params in source.client.asked]
+    assert asked == [["i-3"], ["i-1", "i-2"], ["i-3"]]
 
 
 @pytest.mark.asyncio
