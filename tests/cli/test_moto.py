@@ -148,6 +148,14 @@ def test_an_instance_that_never_existed_harms_nobody(
     assert UNKNOWN in ran.err
 
 
+def test_the_variable_of_a_studio_is_not_for_aws(
+    run: Callable[..., Ran], moto: str, instances: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GREENROOM_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
+    assert run("wait", "ec2-instance", *instances, "--until", "running").status == 0
+
+
 def test_the_checks_of_instances(run: Callable[..., Ran], moto: str, instances: list[str]) -> None:
     where = ("--endpoint-url", moto, "--output", "json")
     ran = run("wait", "ec2-instance-ok", *instances, "--until", "ok", *where)

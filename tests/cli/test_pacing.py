@@ -198,10 +198,12 @@ def test_waiting_at_a_price(
 
 
 def test_an_endless_price_is_a_fixed_interval(studio: Start, create: Create, run: Run) -> None:
-    ids = create(studio(speed=1.0, create={"median_s": 1, "sigma": 0}), 5)
-    ran = run(*_wait_for(*ids), "--price", "inf", "--ceiling", "200ms", "--output", "json")
+    ids = create(studio(speed=1.0, create={"median_s": 4, "sigma": 0}), 5)
+    ran = run(*_wait_for(*ids), "--price", "inf", "--ceiling", "500ms", "--output", "json")
     assert ran.status == 0
-    assert 4 <= ran.events[-1]["calls"] <= 8
+    summary = ran.events[-1]
+    assert summary["calls"] == pytest.approx(summary["elapsed"] / 0.5, abs=2)
+    assert summary["calls"] >= 3
 
 
 def test_a_kind_read_one_by_one_has_a_price_where_one_is_given(

@@ -6,11 +6,12 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce, wraps
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
+from click.core import ParameterSource
 
 from greenroom._launch._past import read_history
 from greenroom._limiter import AdaptiveRateLimiter, RateLimiter
@@ -218,7 +219,8 @@ ADDRESS = (
         metavar="URL",
         envvar="GREENROOM_ENDPOINT_URL",
         show_envvar=True,
-        help="Where the service is.",
+        help="Where the service is. The variable is for a studio; for services at AWS it is "
+        "AWS_ENDPOINT_URL.",
     ),
     click.option(
         "--studio-id",
@@ -245,11 +247,18 @@ def polling(function: Callable[..., int]) -> Callable[..., int]:
         pacing: Pacing,
         **others: Any,
     ) -> int:
+        address = replace(address, endpoint_url=endpoint_of(kind, address.endpoint_url))
         asked = Asked(kind, _all_ids(ids, ids_file), address, pacing)
         check_address(kind.name, address)
         return function(asked, **others)
 
     return decorated(reaching(command), *_IDS)
+
+
+def endpoint_of(kind: Kind, given: str | None) -> str | None:
+    """Return the URL that is meant for a kind: that in GREENROOM_ENDPOINT_URL is a studio's."""
+    source = click.get_current_context().get_parameter_source("endpoint_url")
+    return None if source is ParameterSource.ENVIRONMENT and not kind.in_a_studio else given
 
 
 def reaching(function: Callable[..., int]) -> Callable[..., int]:

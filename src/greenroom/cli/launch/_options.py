@@ -32,6 +32,7 @@ from greenroom.cli._options import (
     PACING,
     Pacing,
     decorated,
+    endpoint_of,
     output,
     pacing_of,
 )
@@ -211,7 +212,9 @@ def launching(function: Callable[..., int]) -> Callable[..., int]:
         specs = _specs(count, spec, template, provider, begun=begun)
         given = set(filter(_is_given, _KEPT))
         asked = {name: values[name] for name in _KEPT}
-        if not kind_of(provider.name).in_a_studio:
+        kind_asked = kind_of(provider.name)
+        asked["endpoint_url"] = endpoint_of(kind_asked, asked["endpoint_url"])
+        if not kind_asked.in_a_studio:
             asked["studio_id"] = None
         options = asked if header is None else _merged(asked, given, header, file)
         wanted = _wanted(
