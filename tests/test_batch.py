@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from greenroom._batch import Agenda, split
 from greenroom._intervals import Intervals
+from greenroom._suspects import Suspects
 from greenroom._turns import Look
 
 
@@ -23,7 +24,7 @@ class Diary(Agenda):
 
     def __init__(self, limit):
         self.given = Given()
-        super().__init__(limit, Intervals(self.given, limit))
+        super().__init__(limit, Intervals(self.given, limit), Suspects())
 
     def next_due(self, now=0.0):
         return super().next_due(now)

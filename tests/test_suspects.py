@@ -121,16 +121,28 @@ def test_a_source_may_say_for_how_long_not_found_proves_nothing(run):
 
 def test_suspicion_ends_by_being_seen_or_by_time():
     suspects = Suspects()
-    suspects.accuse(["a", "b"], 0.0)
-    suspects.acquit(["a"])
+    suspects.blame(["a", "b", "c"], ["a", "b"], 0.0)
+    suspects.answered(["a"], ["a"], 0.5)
     assert not suspects.suspected("a", 1.0)
     assert suspects.suspected("b", REMEMBERED_FOR - 1)
     assert not suspects.suspected("b", REMEMBERED_FOR)
 
 
+def test_where_nobody_is_named_the_one_who_is_unseen_alone_is_to_blame():
+    suspects = Suspects()
+    suspects.blame("abcd", (), 0.0)
+    assert not any(suspects.suspected(who, 0.0) for who in "abcd")
+    suspects.answered("ab", "ab", 1.0)
+    suspects.answered("c", (), 1.0)
+    suspects.answered("d", "d", 1.0)
+    suspects.answered("a", (), 2.0)
+    assert [who for who in "abcd" if suspects.suspected(who, 3.0)] == ["c"]
+
+
 def test_the_oldest_suspicions_are_dropped_where_there_are_too_many():
     suspects = Suspects()
-    suspects.accuse((str(number) for number in range(MOST_REMEMBERED + 5)), 0.0)
+    many = [str(number) for number in range(MOST_REMEMBERED + 5)]
+    suspects.blame(many, many, 0.0)
     assert not suspects.suspected("4", 0.0)
     assert suspects.suspected("5", 0.0)
 
@@ -165,3 +177,65 @@ def test_a_suspect_has_one_turn_at_most_and_none_once_it_was_taken(steps):
                 assert len(set(taken)) == len(taken) == min(2, len(having))
                 having -= set(taken)
         assert (suspects.due() < math.inf) == bool(having)
+
+
+def test_to_name_all_of_them_is_not_believed_at_once(run):
+    class Vague(Strict):
+        async def describe(self, ids, /):
+            try:
+                return await super().describe(ids)
+            except greenroom.NotFound:
+                raise greenroom.NotFound("not known", ids=ids) from None
+
+    async def main():
+        source = Vague({"good": script(5)})
+        async with Poller(source) as poller:
+            results = await poller.wait_all(["good", "bad"], until="READY", timeout=60)
+        assert results["bad"].verdict is Verdict.MISSING
+        assert results["good"].elapsed < 20
+
+    run(main)
+
+
+def test_what_was_read_before_an_error_is_not_lost(run):
+    class Piecemeal(ScriptedSource):
+        """Reads five ids a call, and every third call is throttled."""
+
+        attempts = 0
+
+        async def describe_pages(self, ids, pay, /):
+            seen = {}
+            for number in range(0, len(ids), 5):
+                self.attempts += 1
+                if self.attempts % 3 == 0:
+                    raise greenroom.Throttled("slow down", seen=seen)
+                if number:
+                    await pay()
+                seen |= await self.describe(ids[number : number + 5])
+            return seen
+
+    async def main():
+        source = Piecemeal({f"s-{number}": [(0, "READY")] for number in range(60)})
+        async with Poller(source) as poller:
+            results = await poller.wait_all(
+                [f"s-{number}" for number in range(60)], until="READY", timeout=300
+            )
+        assert len(results.succeeded) == 60
+        assert source.attempts < 40
+
+    run(main)
+
+
+def test_what_comes_with_an_error_is_checked_like_an_answer(run):
+    class Odd(ScriptedSource):
+        async def describe(self, ids, /):
+            seen = await super().describe(ids)
+            raise greenroom.Throttled("slow down", seen={**seen, "s-9": None, "s-2": "READY"})
+
+    async def main():
+        source = Odd({"s-1": [(0, "READY")], "s-2": [(0, "READY")]})
+        async with Poller(source) as poller:
+            results = await poller.wait_all(["s-1", "s-2"], until="READY", timeout=30)
+        assert len(results.timed_out) == 2
+
+    run(main)

@@ -58,10 +58,10 @@ from greenroom._launch_kind import (
 from greenroom._limiter import AdaptiveRateLimiter, Limiter, LimiterStatistics, RateLimiter
 from greenroom._overload import Shortfall
 from greenroom._poller import Poller, PollerStatistics, wait
-from greenroom._reader import PagedSource, Source
 from greenroom._remedies import Action, Remedies, Remedy
 from greenroom._results import Transition, WaitResult, WaitResults
 from greenroom._schedule import Backoff, Every, PayAsYouWait, Schedule
+from greenroom._source import PagedSource, Source
 from greenroom._specs import Choice, WorkstationSpec
 from greenroom._states import ANY_STATE, Goal, Observation, TransitionTable, Verdict
 from greenroom._waiting import AsCompleted, Watch

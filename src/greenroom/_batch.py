@@ -21,11 +21,12 @@ import itertools
 import math
 from typing import TYPE_CHECKING
 
-from greenroom._suspects import Suspects
 from greenroom._turns import Look, Queue, Turn, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from greenroom._suspects import Suspects
 
 
 class Agenda:
@@ -34,13 +35,11 @@ class Agenda:
     Args:
         limit: Most sessions in one call.
         regular: The order of those who are neither urgent nor held back.
-
-    Attributes:
         suspects: Those who make calls fail.
     """
 
-    def __init__(self, limit: int, regular: Turns) -> None:
-        self.suspects = Suspects()
+    def __init__(self, limit: int, regular: Turns, suspects: Suspects) -> None:
+        self._suspects = suspects
         self._limit = limit
         self._regular = regular
         self._turns: dict[str, Turn] = {}
@@ -53,8 +52,8 @@ class Agenda:
     def at_once(self, session_id: str, now: float) -> None:
         """Give `session_id` a turn at once."""
         self._regular.put_off(session_id)
-        if self.suspects.suspected(session_id, now):
-            self.suspects.put(now, session_id)
+        if self._suspects.suspected(session_id, now):
+            self._suspects.put(now, session_id)
             return
         turn = self._turns.get(session_id)
         if turn is None or turn.due > now:
@@ -62,16 +61,16 @@ class Agenda:
 
     def soon(self, session_id: str, now: float) -> None:
         """Give `session_id`, for which a wait has begun, a turn in the next newcomers' call."""
-        if self.suspects.suspected(session_id, now):
-            self.suspects.put_soon(now, session_id)
+        if self._suspects.suspected(session_id, now):
+            self._suspects.put_soon(now, session_id)
         elif session_id not in self._turns:
             self._regular.welcome(session_id, now)
 
     def later(self, look: Look) -> None:
         """Give a session that was read its next turn in due course, or as company."""
         self._turns.pop(look.session_id, None)
-        if self.suspects.suspected(look.session_id, look.at):
-            self.suspects.put_back(look.at, look.looks, look.session_id)
+        if self._suspects.suspected(look.session_id, look.at):
+            self._suspects.put_back(look.at, look.looks, look.session_id)
         else:
             self._regular.back(look)
 
@@ -80,13 +79,18 @@ class Agenda:
         if self._turns:
             for session_id in looks:
                 self._turns.pop(session_id, None)
+        if self._suspects:
+            suspected = {each for each in looks if self._suspects.suspected(each, at)}
+            for session_id in suspected:
+                self._suspects.put_back(at, looks[session_id], session_id)
+            looks = {each: times for each, times in looks.items() if each not in suspected}
         self._regular.stayed(looks, at)
 
     def hold(self, session_id: str, until: float) -> None:
         """Keep `session_id` out of every call before `until`: asking for it just failed."""
         self._regular.put_off(session_id)
-        if self.suspects.suspected(session_id, until):
-            self.suspects.put(until, session_id)
+        if self._suspects.suspected(session_id, until):
+            self._suspects.put(until, session_id)
         else:
             self._held.put(until, session_id)
 
@@ -96,13 +100,13 @@ class Agenda:
             for session_id in group:
                 self._turns.pop(session_id, None)
                 self._regular.put_off(session_id)
-                self.suspects.discard(session_id)
+                self._suspects.put_off(session_id)
             heapq.heappush(self._apart, (due, next(self._serials), group))
 
     def discard(self, session_id: str, *, settled: bool = False) -> None:
         """Forget `session_id`: it is settled, or nobody waits for it any more."""
         self._turns.pop(session_id, None)
-        self.suspects.discard(session_id)
+        self._suspects.discard(session_id)
         self._regular.discard(session_id, settled=settled)
 
     def next_due(self, now: float) -> float:
@@ -114,9 +118,9 @@ class Agenda:
         shared = self._next_shared(now) <= now
         if self._next_apart() <= now and not (shared and self._apart_was_last):
             self._apart_was_last = True
-            if self._apart and self._apart[0][0] <= self.suspects.due():
+            if self._apart and self._apart[0][0] <= self._suspects.due():
                 return heapq.heappop(self._apart)[2]
-            return self.suspects.take(self._limit)
+            return self._suspects.take(self._limit)
         self._apart_was_last = False
         if not shared:
             return ()
@@ -126,7 +130,7 @@ class Agenda:
         return tuple(chosen)
 
     def _next_apart(self) -> float:
-        return min(self._apart[0][0] if self._apart else math.inf, self.suspects.due())
+        return min(self._apart[0][0] if self._apart else math.inf, self._suspects.due())
 
     def _next_shared(self, now: float) -> float:
         return min(self._urgent.due(), self._held.due(), self._regular.due(now))

@@ -25,9 +25,10 @@ from greenroom._callbacks import Callback, Callbacks
 from greenroom._errors import GreenroomError, PollerClosed, TableError
 from greenroom._history import History
 from greenroom._intervals import Intervals
-from greenroom._reader import Reader, Source
+from greenroom._reader import Reader
 from greenroom._results import Transition, WaitResult, explain
 from greenroom._schedule import PayAsYouWait
+from greenroom._source import Source
 from greenroom._states import Observation, Verdict
 from greenroom._tracker import Patience, Tracker
 from greenroom._turns import Look

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from greenroom._results import WaitResult
+    from greenroom._states import Observation
 
 
 class GreenroomError(Exception):
@@ -128,6 +129,7 @@ class SourceError(GreenroomError):
         code: The service's own error code, such as `ValidationException`, or None.
         operation: The operation that was called, or None.
         retry_after: Seconds the service asks us to stay away, or None where it does not say.
+        seen: What was read before it, by id, where an answer takes several calls.
     """
 
     def __init__(
@@ -138,12 +140,14 @@ class SourceError(GreenroomError):
         code: str | None = None,
         operation: str | None = None,
         retry_after: float | None = None,
+        seen: Mapping[str, Observation] | None = None,
     ) -> None:
         super().__init__(message)
         self.ids = tuple(ids)
         self.code = code
         self.operation = operation
         self.retry_after = _seconds(retry_after)
+        self.seen: Mapping[str, Observation] = {} if seen is None else seen
 
 
 def _seconds(asked: float | None) -> float | None:

@@ -24,9 +24,9 @@ from greenroom._errors import ConfigurationError, PollerClosed
 from greenroom._history import History
 from greenroom._limiter import Limiter, RateLimiter
 from greenroom._overload import Shortfall
-from greenroom._reader import Source
 from greenroom._results import Transition, WaitResult, WaitResults
 from greenroom._schedule import PayAsYouWait, Schedule, default_schedule
+from greenroom._source import Source
 from greenroom._states import Verdict
 from greenroom._tracker import Patience
 from greenroom._waiting import AsCompleted, Group, Watch

@@ -25,10 +25,8 @@ anything else            tried again after jittered backoff; the third time, and
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
@@ -45,13 +43,15 @@ from greenroom._errors import (
 )
 from greenroom._overload import Overload
 from greenroom._schedule import Backoff
-from greenroom._states import Observation, TransitionTable
+from greenroom._source import PagedSource, Source, checked
+from greenroom._suspects import Suspects
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
     from structlog.typing import FilteringBoundLogger
 
     from greenroom._limiter import Limiter
+    from greenroom._states import Observation
     from greenroom._turns import Look, Turns
 
 STUMBLES = 3
@@ -62,57 +62,6 @@ RETRY = Backoff(initial=1.0, factor=2.0, ceiling=10.0, floor=0.5)
 
 MAX_IN_FLIGHT = 32
 """Most calls in flight, so that a service that hangs does not collect them without bound."""
-
-
-class Source(Protocol):
-    """What reads states.
-
-    It may also say what suits it, where a poller is not told otherwise: `not_found_grace`, the
-    seconds after the start of a wait in which not found may be too early, and `price`, the seconds
-    of waiting, added up over all, that a full call of it is worth.
-
-    Attributes:
-        table: The transition table of what it reads.
-        max_batch: Most ids in one `describe`.
-    """
-
-    @property
-    def table(self) -> TransitionTable:
-        """The transition table of what it reads."""
-        ...
-
-    @property
-    def max_batch(self) -> int:
-        """Most ids in one `describe`, at least 1."""
-        ...
-
-    async def describe(self, ids: Sequence[str], /) -> Mapping[str, Observation]:
-        """Read the sessions in one API call.
-
-        An id left out of the answer to a question about it alone does not exist. One left out of
-        the answer to a question about many is asked for alone before that is believed.
-
-        Raises:
-            SourceError: There is no answer. `AccessDenied` and `InvalidRequest` end the waits that
-                they are about. Everything else is tried again, until the deadlines of those who
-                wait; so is any other exception, which is also logged with its traceback.
-        """
-        ...
-
-
-@runtime_checkable
-class PagedSource(Source, Protocol):
-    """A source whose answer may take several API calls."""
-
-    async def describe_pages(
-        self, ids: Sequence[str], pay: Callable[[], Awaitable[None]], /
-    ) -> Mapping[str, Observation]:
-        """Read the sessions, as `describe` does, awaiting `pay()` before every call but the first.
-
-        Raises:
-            SourceError: As for `describe`.
-        """
-        ...
 
 
 class Listener(Protocol):
@@ -140,10 +89,9 @@ class Listener(Protocol):
 
 
 class _Polled:
-    __slots__ = ("accused", "failing_since", "failures", "in_flight", "look_again")
+    __slots__ = ("failing_since", "failures", "in_flight", "look_again")
 
     def __init__(self) -> None:
-        self.accused = False
         self.failures = 0
         self.failing_since = 0.0
         self.in_flight = False
@@ -185,11 +133,11 @@ class Reader:
         self.overload = Overload()
         self._turns = turns
         self._limit = source.max_batch
-        self._agenda = Agenda(source.max_batch, turns)
+        self._suspects = Suspects()
+        self._agenda = Agenda(source.max_batch, turns, self._suspects)
         self._polled: dict[str, _Polled] = {}
         self._wake = anyio.Event()
         self._answered_at = -math.inf
-        self._accusing = False
 
     def at_once(self, session_id: str) -> None:
         """Give a session a turn at once, with an answer asked for after this moment."""
@@ -296,7 +244,14 @@ class Reader:
         asked = tuple(call)
         present = [id_ for id_, polled in call.items() if self._polled.get(id_) is polled]
         if isinstance(outcome, SourceError):
-            self._went_wrong(asked, present, outcome, asked_at)
+            try:
+                seen = checked(outcome.seen, present)
+            except Unavailable:
+                seen = {}
+            if seen:
+                self._saw(seen, asked_at)
+            rest = [id_ for id_ in present if id_ not in seen]
+            self._went_wrong(asked, rest, outcome, asked_at)
         else:
             self._went_well(asked, present, outcome, asked_at)
         for id_ in present:
@@ -315,10 +270,10 @@ class Reader:
 
             try:
                 if self._paged is not None:
-                    return _checked(await self._paged.describe_pages(ids, pay), ids)
-                return _checked(await self._source.describe(ids), ids)
+                    return checked(await self._paged.describe_pages(ids, pay), ids)
+                return checked(await self._source.describe(ids), ids)
             except NotFound as error:
-                return {} if len(ids) == 1 else error
+                return {} if len(ids) == 1 and not error.seen else error
             except SourceError as error:
                 return error
             except OSError as error:
@@ -352,12 +307,10 @@ class Reader:
         if self.last_error is not None:
             self._log.info("source.recovered", after=self.last_error)
             self.last_error = None
-        now = self._answered_at = anyio.current_time()
+        self._suspects.answered(asked, seen, anyio.current_time())
         for id_ in present:
             self._polled[id_].failures = 0
-        if self._accusing:
-            self._judge(asked, present, seen, now)
-        self._listener.observed({id_: seen[id_] for id_ in present if id_ in seen}, asked_at)
+        self._saw({id_: seen[id_] for id_ in present if id_ in seen}, asked_at)
         for id_ in present:
             if id_ in seen:
                 continue
@@ -366,55 +319,47 @@ class Reader:
             else:
                 self._listener.unlisted(id_, asked_at)
 
+    def _saw(self, seen: Mapping[str, Observation], asked_at: float) -> None:
+        self._answered_at = anyio.current_time()
+        for id_ in seen:
+            self._polled[id_].failures = 0
+        self._listener.observed(seen, asked_at)
+
     def _went_wrong(
-        self, asked: Sequence[str], present: Sequence[str], error: SourceError, asked_at: float
+        self, asked: Sequence[str], rest: Sequence[str], error: SourceError, asked_at: float
     ) -> None:
+        """Take in that a call failed, having shown nothing of the rest of those asked about."""
         self.failed += 1
         self.throttled += isinstance(error, Throttled)
         if isinstance(error, Throttled) or error.retry_after:
             self._limiter.slow_down(error.retry_after)
         match error:
             case AccessDenied():
-                self._refuse(present, error, asked_at)
+                self._refuse(rest, error, asked_at)
             case InvalidRequest() if len(asked) == 1 or set(asked) <= set(error.ids):
-                if self._accusing:
-                    self._judge(asked, present, {}, anyio.current_time())
-                self._refuse(present, error, asked_at)
+                self._suspects.answered(asked, (), anyio.current_time())
+                self._refuse(rest, error, asked_at)
             case InvalidRequest() | NotFound():
-                self._isolate(asked, present, error, asked_at)
+                self._isolate(asked, rest, error, asked_at)
             case _:
-                self._try_again(present, error, asked_at)
+                self._try_again(rest, error, asked_at)
 
     def _isolate(
-        self, asked: Sequence[str], present: Sequence[str], error: SourceError, asked_at: float
+        self, asked: Sequence[str], rest: Sequence[str], error: SourceError, asked_at: float
     ) -> None:
-        """Ask anew for those that a failed call was about, without those that made it fail."""
-        self._accusing = True
+        """Ask anew about the rest of a failed call, without those that made it fail."""
         now = anyio.current_time()
         named = [id_ for id_ in asked if id_ in error.ids]
-        self._agenda.suspects.accuse(named, now)
-        if not named:
-            for id_ in present:
-                self._polled[id_].accused = True
-        believed = named if isinstance(error, NotFound) else ()
-        for group in split(asked, named):
-            self._agenda.apart(
-                [id_ for id_ in group if id_ in present and id_ not in believed], now
-            )
-        for id_ in believed:
-            if id_ in present:
-                self._listener.unlisted(id_, asked_at)
-
-    def _judge(
-        self, asked: Sequence[str], present: Sequence[str], seen: Collection[str], now: float
-    ) -> None:
-        """Find out who made an earlier call fail: not those that are seen."""
-        self._agenda.suspects.acquit(seen)
-        for id_ in present:
-            polled = self._polled[id_]
-            if polled.accused and len(asked) == 1 and id_ not in seen:
-                self._agenda.suspects.accuse(asked, now)
-            polled.accused = False
+        # To name all of them tells nothing, until it is said of those who were named before.
+        vague = len(named) == len(asked) > 1 and not self._suspects.all_suspected(asked, now)
+        self._suspects.blame(asked, named, now)
+        absent = []
+        if isinstance(error, NotFound) and not vague:
+            absent = [id_ for id_ in rest if id_ in named]
+        for group in split([id_ for id_ in rest if id_ not in absent], named):
+            self._agenda.apart(group, now)
+        for id_ in absent:
+            self._listener.unlisted(id_, asked_at)
 
     def _refuse(self, ids: Iterable[str], error: SourceError, asked_at: float) -> None:
         for id_ in ids:
@@ -445,34 +390,3 @@ class Reader:
                     self._agenda.hold(id_, until)
         for id_ in ids:
             self._listener.unanswered(id_, asked_at)
-
-
-def _checked(seen: Mapping[str, Observation], asked: Sequence[str]) -> Mapping[str, Observation]:
-    """Return what `seen` says about those asked for; what is no observation is no answer.
-
-    Raises:
-        Unavailable: It is not what a source must return.
-    """
-    if not isinstance(seen, Mapping):
-        raise Unavailable(f"the source returned {type(seen).__name__}, not a mapping from id")
-    wanted = {id_: seen[id_] for id_ in asked if id_ in seen}
-    for id_, one in wanted.items():
-        if not (
-            isinstance(one, Observation)
-            and isinstance(one.state, str)
-            and (one.reason is None or isinstance(one.reason, str))
-            and (one.message is None or isinstance(one.message, str))
-            and (one.changed_at is None or isinstance(one.changed_at, datetime))
-        ):
-            raise Unavailable(f"the source returned {one!r} for {id_}: no observation")
-        if one.changed_at is not None and not _is_comparable(one.changed_at):
-            wanted[id_] = replace(one, changed_at=None)
-    return wanted
-
-
-def _is_comparable(moment: datetime) -> bool:
-    """Return whether a time has an offset, or no zone at all; some zones do not know theirs."""
-    try:
-        return (moment.tzinfo is None) == (moment.utcoffset() is None)
-    except Exception:  # noqa: BLE001  # a tzinfo of somebody else's may raise anything
-        return False

@@ -564,15 +564,36 @@ async def test_what_asks_for_a_page_shares_no_call(fake_client):
 
 
 @pytest.mark.asyncio
-async def test_one_that_was_an_error_alone_is_kept_out_of_shared_calls_for_a_while(fake_client):
+async def test_an_error_that_is_an_outcome_names_the_id_and_says_what_it_means(fake_client):
     source = source_of(fake_client, "instance_running", instances({"i-1": "x", "i-2": "x"}))
     assert (await source.describe(["i-3"]))["i-3"].state == "retry"
 
-    assert set(await source.describe(["i-1", "i-2", "i-3"])) == {"i-1", "i-2"}
-    assert set(await source.describe(["i-3"])) == {"i-3"}
+    for ids in (["i-3"], ["i-1", "i-2", "i-3"]):
+        with pytest.raises(NotFound) as caught:
+            await source.describe_pages(ids, anyio.lowlevel.checkpoint)
+        assert caught.value.ids == ("i-3",)
+        assert {id_: seen.state for id_, seen in caught.value.seen.items()} == {"i-3": "retry"}
 
-    asked = [params["InstanceIds"] for _, params in source.client.asked]
-    assert asked == [["i-3"], ["i-1", "i-2"], ["i-3"]]
+
+def test_ids_that_are_unknown_for_minutes_share_their_calls(run, fake_client):
+    async def main():
+        began = anyio.current_time()
+
+        def answer(params):
+            known = {f"i-{number}": "running" for number in range(80)}
+            if anyio.current_time() - began > 240:
+                known |= {f"i-{number}": "running" for number in range(80, 100)}
+            return instances(known)(params)
+
+        source = source_of(fake_client, "instance_running", answer)
+        async with Poller(source) as poller:
+            ids = [f"i-{number}" for number in range(100)]
+            results = await poller.wait_all(ids, until="success", timeout=600)
+        assert len(results.succeeded) == 100
+        assert len(source.client.asked) < 40
+        assert sum(len(params["InstanceIds"]) == 1 for _, params in source.client.asked) < 5
+
+    run(main)
 
 
 @pytest.mark.asyncio

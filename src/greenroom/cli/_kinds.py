@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from greenroom._errors import ConfigurationError
-from greenroom._reader import Source
+from greenroom._source import Source
 from greenroom.sources import appstream, deadline, ec2, workspaces, workspaces_instances
 from greenroom.sources._nimble_reads import READS
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
 
     from greenroom._errors import GreenroomError
-    from greenroom._reader import Source
+    from greenroom._source import Source
     from greenroom._waiting import AsCompleted
     from greenroom.cli._options import Asked, Budget
     from greenroom.cli._printing import Report

@@ -93,11 +93,12 @@ class AwsSource:
         while True:
             try:
                 answer = await call(self.client, read.operation, asked, ids=checked)
-            except NotFound:
-                if len(checked) > 1:
-                    raise
-                return {}
-            found |= self._seen(read, answer, checked)
+                found |= self._seen(read, answer, checked)
+            except SourceError as error:
+                if isinstance(error, NotFound) and len(checked) == 1:
+                    return {}
+                error.seen = found
+                raise
             token = str(answer.get("NextToken") or "")
             pages += 1
             listed_enough = read.parameter is None and pages >= len(checked)

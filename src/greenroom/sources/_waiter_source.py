@@ -14,8 +14,7 @@ A throttle and an outage are no outcome, except where an acceptor names exactly 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -42,9 +41,6 @@ if TYPE_CHECKING:
     from greenroom.sources._waiter_acceptors import Judgement
     from greenroom.sources._waiter_batch import Batch
     from greenroom.sources._waiters import Waiter
-
-SHUNNED_FOR = 60.0
-"""Seconds for which an id about which the service answered an error is kept out of shared calls."""
 
 
 @dataclass(slots=True)
@@ -85,7 +81,6 @@ class WaiterSource:
         self.waiter = waiter
         self.table: TransitionTable = waiter.table
         self.max_batch = waiter.max_batch
-        self._shunned: dict[str, float] = {}
         self._omits: bool | None = None  # whether what is not there is no error; None: not seen yet
 
     def check_id(self, id_: str) -> str | None:
@@ -104,7 +99,12 @@ class WaiterSource:
                 `max_batch`; nothing was called. Or the service says so.
             SourceError: There is no answer.
         """
-        return await self.describe_pages(ids, anyio.lowlevel.checkpoint)
+        try:
+            return await self.describe_pages(ids, anyio.lowlevel.checkpoint)
+        except SourceError as error:
+            if error.seen.keys() >= set(ids):
+                return error.seen
+            raise
 
     async def describe_pages(
         self, ids: Sequence[str], pay: Callable[[], Awaitable[None]], /
@@ -112,7 +112,9 @@ class WaiterSource:
         """Read the states as `describe` does, awaiting `pay()` before every call but the first.
 
         Raises:
-            SourceError: As for `describe`.
+            SourceError: As for `describe`. Where an error about an id is an outcome, and the id
+                would make a shared call fail, both are told: the error names the id, and what it
+                means is the error's `seen`.
         """
         checked = checked_ids(self, ids, self.waiter.operation)
         calls = self._calls(checked)
@@ -126,29 +128,25 @@ class WaiterSource:
                 else:
                     found |= await self._together(one, pay)
             except SourceError as error:
-                raise self._about(error, one, checked) from error.__cause__
+                raise self._about(error, one, checked, found) from error.__cause__
         return found
 
     def _calls(self, ids: Sequence[str]) -> list[_Call]:
-        """Return the calls that ask for these ids, those that would spoil one left out."""
+        """Return the calls that ask for these ids."""
         batch = self.waiter.batch
         shared: dict[str, _Call] = {}
         single: list[_Call] = []
-        shunned: list[_Call] = []
         for id_ in ids:
             parameters = self.waiter.parameters(id_)
             asked = batch.asked(parameters) if batch else None
-            alone = _Call(parameters, ids={id_: [id_]})
             if asked is None:
-                single.append(alone)
-            elif self._is_shunned(id_):
-                shunned.append(alone)
+                single.append(_Call(parameters, ids={id_: [id_]}))
             else:
                 name, value = asked
                 others = {key: value for key, value in parameters.items() if key != name}
                 one = shared.setdefault(repr((name, others)), _Call(others, name))
                 one.ids.setdefault(value, []).append(id_)
-        return [*shared.values(), *single] or shunned
+        return [*shared.values(), *single]
 
     async def _alone(self, id_: str) -> dict[str, Observation]:
         waiter, parameters = self.waiter, self.waiter.parameters(id_)
@@ -159,16 +157,17 @@ class WaiterSource:
                 self.client, waiter.operation, parameters, ids=asked[1:] if asked else (id_,)
             )
         except SourceError as error:
-            if asked and isinstance(error, (NotFound, InvalidRequest)):
+            spoils = asked is not None and isinstance(error, (NotFound, InvalidRequest))
+            if spoils:
                 self._omits = False
-                self._shun(id_)
             if observation := self._of_error(error):
-                return {id_: observation}
+                if not spoils:
+                    return {id_: observation}
+                raise _told_as(NotFound, error, [id_], {id_: observation}) from error.__cause__
             if isinstance(error, NotFound):
                 return {}
             raise
         observation = self._of_answer(answer)
-        self._shunned.pop(id_, None)
         if batch and asked and not answer.get(batch.path[0]):
             self._omits = True
         return {id_: observation}
@@ -203,8 +202,8 @@ class WaiterSource:
             return await self._alone(id_)
         except (Throttled, Unavailable):
             raise
-        except SourceError:
-            return {}
+        except SourceError as error:
+            return dict(error.seen)
 
     async def _pages(
         self, batch: Batch, one: _Call, pay: Callable[[], Awaitable[None]]
@@ -257,13 +256,30 @@ class WaiterSource:
             return None
         return self.waiter.acceptors.judge(_answer(error))
 
-    def _about(self, error: SourceError, one: _Call, checked: Sequence[str]) -> SourceError:
+    def _about(
+        self,
+        error: SourceError,
+        one: _Call,
+        checked: Sequence[str],
+        found: Mapping[str, Observation],
+    ) -> SourceError:
         """Return the error of one call, so that it hits none but those whom it is about.
 
-        Where it may be about some of those that were asked about only, or where the acceptors have
-        a say in it, it is told as a request that whoever asked should part.
+        InvalidRequest has the engine ask for ids apart: for those that it names, or for halves. So
+        an error of a call about several is told as one, where the acceptors may judge it once it
+        is about one alone, or where it is about some of those asked about only. NotFound has the
+        engine keep those that it names out of shared calls; where the acceptors say *retry* to it,
+        that is what they are in meanwhile.
+
+        Args:
+            error: The error.
+            one: The call.
+            checked: Everybody who was asked about, by this call and others.
+            found: What the calls before it have shown.
         """
-        if isinstance(error, (Throttled, Unavailable)):
+        seen = {**found, **error.seen}
+        if isinstance(error, (Throttled, Unavailable)) or error.seen:
+            error.seen = seen
             return error
         named: tuple[str, ...] = one.all_ids if len(one.all_ids) == 1 else ()
         named = named or tuple(
@@ -271,35 +287,19 @@ class WaiterSource:
         )
         judged = self._judged(error)
         decided = judged is not None and judged.state is not None
+        known = isinstance(error, NotFound) and (judged is None or judged.state in (None, RETRY))
         if len(checked) == 1:
             apart = False
         elif isinstance(error, AccessDenied):
             named = named or one.all_ids
             apart = decided or len(named) < len(checked)
         else:
-            known = isinstance(error, NotFound) and (
-                judged is None or judged.state in (None, RETRY)
-            )
             apart = decided and not known
         if apart and len(named) == len(checked):
             named = ()
-        kind = InvalidRequest if apart else type(error)
-        return kind(
-            str(error),
-            ids=named,
-            code=error.code,
-            operation=error.operation,
-            retry_after=error.retry_after,
-        )
-
-    def _shun(self, id_: str) -> None:
-        """Keep an id out of shared calls for a while: it may make them fail."""
-        now = anyio.current_time()
-        self._shunned = {known: until for known, until in self._shunned.items() if until > now}
-        self._shunned[id_] = now + SHUNNED_FOR
-
-    def _is_shunned(self, id_: str) -> bool:
-        return self._shunned.get(id_, -math.inf) > anyio.current_time()
+        if known and judged is not None and decided:
+            seen |= dict.fromkeys(named, _observation(judged, _answer(error)))
+        return _told_as(InvalidRequest if apart else type(error), error, named, seen)
 
     def _garbage(self) -> Unavailable:
         operation = self.waiter.operation
@@ -308,6 +308,22 @@ class WaiterSource:
             "was asked for",
             operation=operation,
         )
+
+
+def _told_as(
+    kind: type[SourceError],
+    error: SourceError,
+    ids: Iterable[str],
+    seen: Mapping[str, Observation],
+) -> SourceError:
+    return kind(
+        str(error),
+        ids=ids,
+        code=error.code,
+        operation=error.operation,
+        retry_after=error.retry_after,
+        seen=seen,
+    )
 
 
 def _answer(error: SourceError) -> Mapping[str, Any]:

@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import anyio.lowlevel
 
-from greenroom._errors import ConfigurationError, InvalidRequest, NotFound, Unavailable
+from greenroom._errors import (
+    ConfigurationError,
+    InvalidRequest,
+    NotFound,
+    SourceError,
+    Unavailable,
+)
 from greenroom._states import Observation
 from greenroom.sources import _nimble_reads as reads
 from greenroom.sources import _nimble_tables as tables
@@ -147,6 +153,11 @@ class StreamingSessions(Resources, SessionActions):
         self.studio_components = Resources(client, studio_id, reads.COMPONENT)
         self.studios = Resources(client, studio_id, reads.STUDIO)
 
+    @property
+    def place(self) -> str:
+        """The studio, wherever its server is at the moment."""
+        return self.studio_id
+
     async def describe(self, ids: Sequence[str], /) -> Mapping[str, Observation]:
         """Read the states of at most `max_batch` sessions: one by Get, several by List.
 
@@ -180,8 +191,12 @@ class StreamingSessions(Resources, SessionActions):
         query = {"studioId": self.studio_id, "sessionIds": ",".join(checked)}
         found: dict[str, Observation] = {}
         while missing:
-            page = await self._list(query, checked)
-            found |= self._listed(page, missing)
+            try:
+                page = await self._list(query, checked)
+                found |= self._listed(page, missing)
+            except SourceError as error:
+                error.seen = found
+                raise
             missing -= found.keys()
             token = str(page.get("nextToken") or "")
             if not token or token in tokens or not missing:
