@@ -12,11 +12,13 @@ connection to anything. So whoever defines one registers it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from greenroom import _arguments
 from greenroom._errors import ConfigurationError
+from greenroom._specs import hint
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -90,6 +92,9 @@ class LaunchKind:
         together: Most sessions that one create asks for.
         fewer: The cause of those that did without, where a create made fewer than it asked for.
         streams: How streams are made; None where there are none.
+
+    Raises:
+        ConfigurationError: Something names what the table, the remedies or the spec does not have.
     """
 
     table: TransitionTable
@@ -103,6 +108,40 @@ class LaunchKind:
     together: int = 1
     fewer: str = "*"
     streams: Streams | None = None
+
+    def __post_init__(self) -> None:
+        kind, states = self.table.kind, self.table.states
+        actions = {name for there in self.table.actions.values() for name in there}
+        named = [("made", self.made), ("ready", self.ready)]
+        named += [("deaths", state) for state in sorted(self.deaths)]
+        named += [(f"deeds[{name!r}].goal", deed.goal) for name, deed in self.deeds.items()]
+        for where, state in named:
+            if state not in states:
+                raise ConfigurationError(
+                    f"{where}={state!r} is no state of {kind}; {hint(state, states)}"
+                )
+        for name, deed in self.deeds.items():
+            if deed.action not in actions:
+                raise ConfigurationError(
+                    f"deeds[{name!r}].action={deed.action!r} is no action of the table of {kind}; "
+                    f"{hint(deed.action, sorted(actions))}"
+                )
+        if self.fewer not in self.remedies:
+            raise ConfigurationError(
+                f"fewer={self.fewer!r} has no row in the remedies: add one, or leave it out"
+            )
+        _arguments.count("together", self.together)
+        if (of := getattr(self.spec, "kind", None)) != kind:
+            raise ConfigurationError(
+                f"spec={self.spec.__name__} is of kind {of!r}, and the table of {kind!r}: say "
+                f"kind = {kind!r} in it"
+            )
+        for field in fields(self.spec):
+            if field.name != "key" and field.name not in self.spec.checks:
+                raise ConfigurationError(
+                    f"spec={self.spec.__name__} has no check of {field.name}: add one to its "
+                    f"checks, as {{{field.name!r}: an_id}}"
+                )
 
     @property
     def name(self) -> str:

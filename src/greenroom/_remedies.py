@@ -169,7 +169,7 @@ class Remedies(Mapping[str, Remedy]):
             cause: A status code, an error's code, or one of the words that a launch itself has.
             row: The name of the row that it falls under, where it has none of its own.
         """
-        if cause in OTHER_ADVICE:
+        if cause in OTHER_ADVICE and cause not in self._rows:
             return OTHER_ADVICE[cause]
         return self.of(cause if cause in self._rows else row).advice
 

@@ -263,11 +263,12 @@ def test_what_failed_for_good_is_tried_again_on_request(studio: Start, launch: R
 
 
 def test_a_journal_of_another_studio_is_refused(studio: Start, launch: Run) -> None:
-    studio()
+    simulator = studio()
     launch(*LP, "--count", "1")
     ran = launch("--resume", "--studio-id", "us-west-2-xyz")
     assert ran.status == 2
-    assert "and not in us-west-2-xyz" in ran.err
+    assert "and this is a source of us-west-2-xyz: connect to us-west-2-simulated" in ran.err
+    assert len(simulator.truth()) == 1
 
 
 def test_a_journal_that_is_there_is_not_overwritten(

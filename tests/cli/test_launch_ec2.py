@@ -170,6 +170,29 @@ def test_a_launch_is_resumed_as_what_it_is(
     assert "a launch of ec2-instance, and not of nimble-session" in ran.err
 
 
+@pytest.mark.parametrize("by", ["option", "environment"])
+def test_a_launch_is_not_resumed_in_another_region(
+    run: Callable[..., Ran], moto: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    journal = str(tmp_path / "run.db")
+    more = ("--count", "1", "--journal", journal, "--endpoint-url", moto)
+    assert run("launch", "ec2-instance", *TEMPLATE, *more).status == 0
+    elsewhere = ("--region", "us-east-1") if by == "option" else ()
+    if by == "environment":
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    ran = run("launch", "--journal", journal, "--resume", *elsewhere)
+    assert ran.status == 2
+    assert "is a launch in us-west-2, and this is a source of us-east-1" in ran.err
+    east = boto3.client("ec2", endpoint_url=moto, region_name="us-east-1")
+    assert not east.describe_instances()["Reservations"]
+
+
+def test_the_help_promises_no_kind_the_goal_of_another(run: Callable[..., Ran]) -> None:
+    told = " ".join(run("launch", "--help").out.split())
+    assert "[default: the last of the kind's goals]" in told
+    assert "[default: ok]" not in told
+
+
 def test_the_example_of_the_readme_works_as_written(moto: str, tmp_path: Path) -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from greenroom._launch import _events as events
 from greenroom._launch._lines import Attempt, Deletion, Line, Phase
 from greenroom._launch._report import LaunchReport
-from greenroom._launch_kind import launch_kind
 from greenroom._states import Verdict
 
 if TYPE_CHECKING:
@@ -96,9 +95,13 @@ class Account:
         self.counts[line.phase] += 1
 
     def advice(self, cause: str) -> str:
-        """Return what a person can do about a cause."""
-        kinds = {line.spec.kind for line in self.lines.values()}
-        return launch_kind(next(iter(kinds))).remedies.advice(cause)
+        """Return what a person can do about a cause of one or more lines; empty if of none."""
+        told = (
+            line.advice
+            for line in self.lines.values()
+            if line.settled is not None and line.settled.cause == cause
+        )
+        return next(told, None) or ""
 
     def report(self) -> LaunchReport:
         """Return the account as it stands."""

@@ -137,11 +137,11 @@ class Asker:
                 return error
             except ConfigurationError:
                 raise
-            except Exception as error:  # noqa: BLE001  # a studio may raise anything
-                self._log.error("studio.raised", exc_info=error)
+            except Exception as error:  # noqa: BLE001  # a provider may raise anything
+                self._log.error("provider.raised", exc_info=error)
                 return Unavailable(f"{type(error).__name__}: {error}")
             except anyio.get_cancelled_exc_class():
                 if _cancellation.is_ours():
                     raise
-                return Unavailable("the studio let a cancellation of its own escape")
+                return Unavailable("the provider let a cancellation of its own escape")
         return Unavailable(f"no answer within {self._call_timeout:g} s")

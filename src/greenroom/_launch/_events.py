@@ -314,6 +314,8 @@ class Settled(LaunchEvent):
         reads: Answers about its sessions, since the launch was last taken up.
         cause: What the report groups it by; None for a success.
         row: The row of the remedies that the cause falls under, where it has none of its own.
+        advice: What a person can do about the cause, by the remedies of that moment; None for a
+            success, and in journals that do not tell it.
     """
 
     key: str
@@ -326,6 +328,7 @@ class Settled(LaunchEvent):
     reads: int
     cause: str | None
     row: str | None = None
+    advice: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

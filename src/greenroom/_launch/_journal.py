@@ -36,23 +36,24 @@ if TYPE_CHECKING:
     from greenroom._launch._events import LaunchEvent
     from greenroom._launch._report import LaunchReport
 
-VERSION = 2
+VERSION = 3
 """The version of the tables; `PRAGMA user_version` of every journal."""
 
 FIRST_KIND = "nimble-session"
 """The kind of every launch in journals of version 1, which do not say it."""
 
-_UPGRADE = f"""
-ALTER TABLE launch ADD COLUMN kind TEXT NOT NULL DEFAULT '{FIRST_KIND}';
-PRAGMA user_version = {VERSION}
-"""
+_UPGRADES = {
+    1: f"ALTER TABLE launch ADD COLUMN kind TEXT NOT NULL DEFAULT '{FIRST_KIND}'",
+    2: "ALTER TABLE launch ADD COLUMN place TEXT",
+}
+"""What makes the tables of one version those of the next."""
 
 APPLICATION = 0x67726E72
 """`PRAGMA application_id` of every journal: "grnr"."""
 
 _TABLES = """
 CREATE TABLE launch (
-    id TEXT NOT NULL, created REAL NOT NULL, options TEXT NOT NULL, kind TEXT NOT NULL
+    id TEXT NOT NULL, created REAL NOT NULL, options TEXT NOT NULL, kind TEXT NOT NULL, place TEXT
 );
 CREATE TABLE specs (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, spec TEXT NOT NULL);
 CREATE TABLE events (
@@ -72,12 +73,14 @@ class Header:
         created_at: When it was asked for (aware).
         options: How it was asked for: plain values, by the name of the option.
         kind: The kind of its sessions.
+        place: Where they are, as the provider says it; None where it does not.
     """
 
     launch_id: str
     created_at: datetime
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     kind: str = FIRST_KIND
+    place: str | None = None
 
 
 class Journal:
@@ -147,9 +150,9 @@ class Journal:
                     header, account = _read(db, file)
                     _be_durable(db)
                     db.execute("BEGIN IMMEDIATE")  # finds out now whether it can be written
-                    if _version(db) < VERSION:
-                        for statement in _UPGRADE.split(";"):
-                            db.execute(statement)
+                    for version in range(_version(db), VERSION):
+                        db.execute(_UPGRADES[version])
+                    db.execute(f"PRAGMA user_version = {VERSION}")
                     db.execute("COMMIT")
                 except BaseException:
                     db.close()
@@ -239,12 +242,13 @@ def _lay_out(file: Path, header: Header, specs: Sequence[WorkstationSpec]) -> No
             for statement in _TABLES.split(";"):
                 db.execute(statement)
             db.execute(
-                "INSERT INTO launch VALUES (?, ?, ?, ?)",
+                "INSERT INTO launch VALUES (?, ?, ?, ?, ?)",
                 (
                     header.launch_id,
                     header.created_at.timestamp(),
                     json.dumps(dict(header.options)),
                     header.kind,
+                    header.place,
                 ),
             )
             db.executemany(
@@ -288,13 +292,12 @@ def _read(db: sqlite3.Connection, file: Path) -> tuple[Header, Account]:
     try:
         if (health := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise _damaged(file, health)
-        launch_id, created, options, *kind = db.execute("SELECT * FROM launch").fetchone()
-        header = Header(launch_id, datetime.fromtimestamp(created, UTC), json.loads(options), *kind)
+        header = _header(*db.execute("SELECT * FROM launch").fetchone())
         spec = launch_kind(header.kind).spec
         stored = (
             json.loads(row[0]) for row in db.execute("SELECT spec FROM specs ORDER BY number")
         )
-        account = Account(launch_id, stored_specs(stored, spec))
+        account = Account(header.launch_id, stored_specs(stored, spec))
         rows = db.execute("SELECT at, kind, key, attempt, data FROM events ORDER BY number")
         for row in rows:
             account.take(from_row(Row(*row)))
@@ -305,6 +308,20 @@ def _read(db: sqlite3.Connection, file: Path) -> tuple[Header, Account]:
     except (sqlite3.DatabaseError, TypeError, ValueError, KeyError) as error:
         raise _damaged(file, str(error)) from error
     return header, account
+
+
+def _header(
+    launch_id: str, created: float, options: str, kind: str = FIRST_KIND, place: str | None = None
+) -> Header:
+    """Return the header that a row tells, of whichever version.
+
+    Before version 3 only the command line kept where the sessions are: a studio, as an option.
+    """
+    told = json.loads(options)
+    if not isinstance(told, dict):
+        raise ValueError(f"its options are {told!r}")
+    created_at = datetime.fromtimestamp(created, UTC)
+    return Header(launch_id, created_at, told, kind, place or told.get("studio_id"))
 
 
 def _version(db: sqlite3.Connection) -> int:

@@ -27,21 +27,18 @@ from greenroom._launch import _events as events
 from greenroom._launch import _site
 from greenroom._launch._account import Account
 from greenroom._launch._asking import Asker
+from greenroom._launch._beginning import begin
 from greenroom._launch._clock import Bell, Clock, Deadline
-from greenroom._launch._creating import Request
-from greenroom._launch._deleting import finish_deleting, intend_to_delete, to_delete
+from greenroom._launch._deleting import to_delete
 from greenroom._launch._events import LaunchEvent
 from greenroom._launch._gate import Gate
 from greenroom._launch._groups import ungrouped
 from greenroom._launch._journal import Header, Journal, journal_exists
-from greenroom._launch._lines import Phase
 from greenroom._launch._policy import LaunchPolicy
-from greenroom._launch._provider import Provider, kind_of
+from greenroom._launch._provider import Provider, kind_of, place_of
 from greenroom._launch._recorder import Recorder
 from greenroom._launch._report import LaunchReport
-from greenroom._launch._signs import Stopped
 from greenroom._launch._site import Cost, Site
-from greenroom._launch._unbegun import Unbegun
 from greenroom._launch._workstation import Workstation
 from greenroom._limiter import Limiter, RateLimiter
 from greenroom._poller import Poller
@@ -53,7 +50,6 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-    from greenroom._launch._lines import Line
     from greenroom._results import Transition
 
 CREATES_PER_SECOND = 5.0
@@ -96,7 +92,8 @@ class Launch(AsyncIterable[LaunchEvent]):
 
     Raises:
         SpecError: Some specs cannot be right, or are not those of the launch that is resumed.
-        ConfigurationError: An argument cannot be right.
+        ConfigurationError: An argument cannot be right. On entering: the launch that is resumed was
+            begun elsewhere. Nothing was called.
         JournalError: On entering: the journal cannot be used. Nothing was created.
         PollerClosed: On leaving: the poller is not open. Nothing was created.
     """
@@ -120,7 +117,7 @@ class Launch(AsyncIterable[LaunchEvent]):
             raise ConfigurationError("retry_failed=True needs resume=True: nothing has failed yet")
         if specs is None and not resume:
             raise ConfigurationError("specs is missing: say what to launch, as specs=[{...}]")
-        self._kind = kind_of(studio)
+        self._kind, self._place = kind_of(studio), place_of(studio)
         self._specs = None if specs is None else check_specs(specs, self._kind.spec)
         self._studio = studio
         self._poller = poller
@@ -237,13 +234,20 @@ class Launch(AsyncIterable[LaunchEvent]):
             journal = Journal.resume(path)
             try:
                 _check_kind(journal, self._kind.name)
+                _check_place(journal, self._place)
                 _check_same(journal.account, self._specs)
             except BaseException:
                 journal.close()
                 raise
             self.options = journal.header.options
         else:
-            header = Header(secrets.token_hex(8), datetime.now(UTC), self.options, self._kind.name)
+            header = Header(
+                secrets.token_hex(8),
+                datetime.now(UTC),
+                self.options,
+                self._kind.name,
+                self._place,
+            )
             journal = Journal.create(path, header, self._specs or ())
         self.account = journal.account
         return journal
@@ -300,7 +304,7 @@ class Launch(AsyncIterable[LaunchEvent]):
                 site.record(self._began)
                 if self._interrupted:
                     _interrupt(site)
-                await _begin(site)
+                await begin(site)
             for line in self.account.lines.values():
                 if line.settled is None:
                     Workstation(site, line).settle_unbegun()
@@ -407,66 +411,6 @@ async def _beside(stack: AsyncExitStack, poller: Poller, source: Any) -> Poller:
     return await stack.enter_async_context(Poller(source, limiter=poller.limiter))
 
 
-async def _begin(site: Site) -> None:
-    """Take up what was begun before, and begin the others as the gate lets them."""
-    site.gate.ready_before(site.account.counts[Phase.READY])
-    _finish_deletions(site)
-    unbegun: list[Line] = []
-    unanswered: dict[str, list[Line]] = {}
-    for line in site.account.lines.values():
-        if not line.open:
-            continue
-        if not line.attempts:
-            unbegun.append(line)
-            continue
-        site.gate.begun()
-        last = line.attempts[-1]
-        if last.unanswered:
-            unanswered.setdefault(last.token, []).append(line)
-        else:
-            site.tasks.start_soon(Workstation(site, line).run)
-    for lines in unanswered.values():
-        request = Request.unanswered(site, lines)
-        _start(site, request)
-        site.tasks.start_soon(request.make_again)
-    try:
-        await _begin_others(site, Unbegun(unbegun))
-    except Stopped:
-        return
-
-
-async def _begin_others(site: Site, unbegun: Unbegun) -> None:
-    """Begin workstations as the gate lets them, those that are alike together.
-
-    Raises:
-        Stopped: Creating has stopped.
-    """
-    most = site.studio.launches.together
-    while unbegun:
-        await site.leave_to_begin()
-        first = unbegun.take()
-        request = Request(site, first.spec.choices()[0])
-        request.lines.append(first)
-        while len(request.lines) < most and unbegun.has_like(first) and site.may_begin():
-            request.lines.append(unbegun.take_like(first))
-        _start(site, request)
-        site.tasks.start_soon(request.make)
-
-
-def _start(site: Site, request: Request) -> None:
-    for line in request.lines:
-        site.tasks.start_soon(Workstation(site, line).run, request)
-
-
-def _finish_deletions(site: Site) -> None:
-    """See through what was to be deleted when the launch was last taken up, or is to be now."""
-    for key, line in site.account.lines.items():
-        for attempt in to_delete(line, site.policy):
-            if attempt.deletion is None:
-                intend_to_delete(site, key, attempt.id or "")
-            site.tasks.start_soon(finish_deleting, site, key, attempt.id or "")
-
-
 def _interrupt(site: Site) -> None:
     message = "the launch was stopped before it was ready"
     site.stop(_site.INTERRUPTED, message)
@@ -491,7 +435,7 @@ async def _meter(site: Site) -> None:
 
 
 def _check_kind(journal: Journal, kind: str) -> None:
-    """Make sure that a launch is resumed where its sessions are.
+    """Make sure that a launch is resumed with a source of its kind.
 
     Raises:
         ConfigurationError: It is not.
@@ -499,6 +443,22 @@ def _check_kind(journal: Journal, kind: str) -> None:
     if journal.header.kind != kind:
         raise ConfigurationError(
             f"{journal.path} is a launch of {journal.header.kind}, and this is a source of {kind}"
+        )
+
+
+def _check_place(journal: Journal, place: str | None) -> None:
+    """Make sure that a launch is resumed where its sessions are, as far as that is known.
+
+    Elsewhere its client tokens name nothing, and what is there already would be made once more.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    began = journal.header.place
+    if began is not None and place is not None and place != began:
+        raise ConfigurationError(
+            f"{journal.path} is a launch in {began}, and this is a source of {place}: connect to "
+            f"{began} to resume it, or begin another launch with a journal of its own"
         )
 
 

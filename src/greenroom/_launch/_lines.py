@@ -136,6 +136,7 @@ class WorkstationResult:
         stream: The way to its screen, where one was wanted and made.
         cause: Why it did not succeed: a status code, an error's code, or the verdict's name.
         row: The row of the remedies that the cause falls under, where it has none of its own.
+        advice: What a person can do about the cause; None for a success.
     """
 
     key: str
@@ -151,13 +152,7 @@ class WorkstationResult:
     stream: StreamAccess | None = None
     cause: str | None = None
     row: str | None = field(default=None, repr=False)
-
-    @property
-    def advice(self) -> str | None:
-        """What a person can do about the cause; None for a success."""
-        if self.cause is None:
-            return None
-        return launch_kind(self.spec.kind).remedies.advice(self.cause, self.row)
+    advice: str | None = field(default=None, repr=False)
 
 
 class Line:
@@ -219,6 +214,17 @@ class Line:
             return Phase.RETRYING
         return Phase.STREAMING if self.stream_token else Phase.WAITING
 
+    @property
+    def advice(self) -> str | None:
+        """What a person can do about the cause; None where there is none.
+
+        Where nobody has told it, as in an old journal, it is that of the kind.
+        """
+        if self.settled is None or self.settled.cause is None:
+            return None
+        remedies = launch_kind(self.spec.kind).remedies
+        return self.settled.advice or remedies.advice(self.settled.cause, self.settled.row)
+
     def result(self) -> WorkstationResult:
         """Return the line as it stands."""
         settled = self.settled or self._unsettled()
@@ -236,6 +242,7 @@ class Line:
             stream=self.stream,
             cause=settled.cause,
             row=settled.row,
+            advice=self.advice,
         )
 
     def _unsettled(self) -> _Unsettled:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from greenroom._errors import ConfigurationError
 from greenroom._launch_kind import LaunchKind
-from greenroom._reader import Source
+from greenroom._source import Source
 from greenroom._specs import Choice
 
 
@@ -16,6 +16,9 @@ class Provider(Source, Protocol):
 
     Every method is one API call. It raises `SourceError` where the service refuses, and
     `Throttled` or `Unavailable` where the same call may be made again with the same token.
+
+    It may also have a `place`: a text that is the same wherever the same token names the same
+    sessions, such as a region. A launch is resumed only where it was begun.
 
     Attributes:
         launches: What there is to know of the kind.
@@ -53,6 +56,21 @@ class Provider(Source, Protocol):
     async def delete_session(self, session_id: str, *, client_token: str) -> None:
         """Delete a session."""
         ...
+
+
+def place_of(provider: object) -> str | None:
+    """Return where a provider makes its sessions; None where it does not say.
+
+    Raises:
+        ConfigurationError: What it says is no text.
+    """
+    place = getattr(provider, "place", None)
+    if place is not None and not (isinstance(place, str) and place):
+        raise ConfigurationError(
+            f"place={place!r} of a {type(provider).__name__} must be text that says where its "
+            'sessions are, as place="us-west-2", or None'
+        )
+    return place
 
 
 def kind_of(provider: object) -> LaunchKind:

@@ -76,6 +76,7 @@ class Workstation:
         self._settle(self._cut_short(Stopped(sign.cause or "", sign.message)), 0.0)
 
     def _settle(self, ending: Ending, elapsed: float) -> None:
+        cause, remedies = ending.cause, self._site.remedies
         self._site.record(
             events.Settled,
             key=self._key,
@@ -86,10 +87,11 @@ class Workstation:
             message=ending.message,
             elapsed=elapsed,
             reads=self._reads,
-            cause=ending.cause,
+            cause=cause,
             row=ending.row,
+            advice=None if cause is None else remedies.advice(cause, ending.row),
         )
-        self._site.settled(ending.verdict, ending.cause, ending.row)
+        self._site.settled(ending.verdict, cause, ending.row)
 
     def _elapsed(self) -> float:
         now, attempts = self._site.clock.now(), self._line.attempts

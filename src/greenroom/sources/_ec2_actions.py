@@ -30,6 +30,12 @@ class InstanceActions:
     client: Any
     launches: ClassVar[LaunchKind] = INSTANCE_LAUNCH
 
+    @property
+    def place(self) -> str:
+        """The region: a client token means nothing in another one."""
+        region: str = self.client.meta.region_name
+        return region
+
     async def create_sessions(
         self, spec: InstanceSpec, choice: Choice, *, count: int, client_token: str
     ) -> Mapping[int, str]:

@@ -14,6 +14,7 @@ import pytest
 from greenroom import (
     Conflict,
     LaunchReport,
+    NotFound,
     Observation,
     SourceError,
     Unavailable,
@@ -74,7 +75,7 @@ class Checks:
     async def describe(self, ids: Sequence[str], /) -> Mapping[str, Observation]:
         await self._region.called("DescribeInstanceStatus")
         now, shown = anyio.current_time(), {}
-        for each in self._region.visible(ids):
+        for each in self._region.visible(ids, "DescribeInstanceStatus"):
             state, _ = each.state(now)
             if state == "running":
                 passed = now >= each.made_at + each.takes + each.ok_after
@@ -95,6 +96,7 @@ class Region:
         lag: Seconds for which a new instance is not found.
         takes: Seconds from pending to running: least and most.
         ok_after: Seconds from running to passed checks: least and most.
+        place: Where it is, if it says so.
 
     Attributes:
         instances: Every instance ever made.
@@ -119,7 +121,9 @@ class Region:
         lag: float = 0.0,
         takes: tuple[float, float] = (15.0, 40.0),
         ok_after: tuple[float, float] = (60.0, 120.0),
+        place: str | None = None,
     ) -> None:
+        self.place = place
         self.instances: dict[str, Instance] = {}
         self.counts: Counter[str] = Counter()
         self.runs: list[tuple[str, tuple[str, ...], int]] = []
@@ -191,13 +195,22 @@ class Region:
         now = anyio.current_time()
         return {
             each.id: Observation(*each.state(now), resource={"InstanceId": each.id})
-            for each in self.visible(ids)
+            for each in self.visible(ids, "DescribeInstances")
         }
 
-    def visible(self, ids: Iterable[str]) -> list[Instance]:
-        now = anyio.current_time()
-        known = (self.instances[each] for each in ids if each in self.instances)
-        return [each for each in known if now >= each.made_at + self._lag]
+    def visible(self, ids: Iterable[str], operation: str) -> list[Instance]:
+        """Return the instances, or fail the whole call for those that are not found."""
+        now, asked = anyio.current_time(), list(ids)
+        known = (self.instances[each] for each in asked if each in self.instances)
+        found = [each for each in known if now >= each.made_at + self._lag]
+        if unknown := sorted(set(asked) - {each.id for each in found}):
+            raise NotFound(
+                f"The instance IDs '{', '.join(unknown)}' do not exist",
+                ids=unknown,
+                code="InvalidInstanceID.NotFound",
+                operation=operation,
+            )
+        return found
 
     async def start_session(self, session_id: str, *, client_token: str) -> None:
         raise NotImplementedError

@@ -49,6 +49,7 @@ def test_three_hundred_with_fallbacks(run, region, desks, fair, tmp_path, journa
         assert Counter(each.choice for each in there.instances.values())[FIRST] == 40
         assert {each.choice for each in there.instances.values()} == {FIRST, SECOND, THIRD, FOURTH}
         assert there.counts["RunInstances"] <= 45
+        assert there.counts["DescribeInstances"] <= 110  # some fail for what is not found yet
         assert report.calls == sum(there.counts.values())
         if journaled:
             assert dict(greenroom.read_report(journal)) == dict(report)

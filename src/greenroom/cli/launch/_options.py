@@ -162,7 +162,7 @@ _CARE = (
         "--until",
         metavar="STATE",
         help="What counts as ready, where there is a choice: for ec2-instance, running, or ok for "
-        "status checks passed.  [default: ok]",
+        "status checks passed.  [default: the last of the kind's goals]",
     ),
     click.option(
         "--stream/--no-stream",
@@ -216,7 +216,7 @@ def launching(function: Callable[..., int]) -> Callable[..., int]:
         asked["endpoint_url"] = endpoint_of(kind_asked, asked["endpoint_url"])
         if not kind_asked.in_a_studio:
             asked["studio_id"] = None
-        options = asked if header is None else _merged(asked, given, header, file)
+        options = asked if header is None else _merged(asked, given, header.options)
         wanted = _wanted(
             options,
             provider=provider,
@@ -369,19 +369,8 @@ def _specs(
     return count_specs(count or 0, defaults, spec)
 
 
-def _merged(
-    asked: Mapping[str, Any], given: set[str], header: Header, journal: Path | None
-) -> dict[str, Any]:
-    """Return the options that count: those given, else those the launch was begun with.
-
-    Raises:
-        click.UsageError: The launch is another studio's.
-    """
-    before = header.options
-    studio = before.get("studio_id")
-    if studio and "studio_id" in given and asked["studio_id"] != studio:
-        elsewhere = asked["studio_id"]
-        raise click.UsageError(f"{journal} is a launch in studio {studio}, and not in {elsewhere}")
+def _merged(asked: Mapping[str, Any], given: set[str], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that count: those given, else those the launch was begun with."""
     counts = given | _ruled_out(asked, given)
     merged = {
         name: value if name in counts else before.get(name, value) for name, value in asked.items()
