@@ -239,3 +239,23 @@ def test_what_comes_with_an_error_is_checked_like_an_answer(run):
         assert len(results.timed_out) == 2
 
     run(main)
+
+
+def test_access_that_is_denied_to_one_by_name_is_denied_to_no_other(run):
+    class Guarded(ScriptedSource):
+        async def describe(self, ids, /):
+            seen = await super().describe(ids)
+            if "secret" in ids:
+                raise greenroom.AccessDenied("not this one", ids=["secret"])
+            return seen
+
+    async def main():
+        source = Guarded({f"s-{number}": script(20) for number in range(30)})
+        ids = [*(f"s-{number}" for number in range(30)), "secret"]
+        async with Poller(source) as poller:
+            results = await poller.wait_all(ids, until="READY", timeout=300)
+        assert results["secret"].verdict is Verdict.ERROR
+        assert len(results.succeeded) == 30
+        assert len(mixed(source, "secret")) == 1
+
+    run(main)

@@ -27,7 +27,7 @@ from greenroom._overload import Shortfall
 from greenroom._results import Transition, WaitResult, WaitResults
 from greenroom._schedule import PayAsYouWait, Schedule, default_schedule
 from greenroom._source import Source
-from greenroom._states import Verdict
+from greenroom._states import TransitionTable, Verdict
 from greenroom._tracker import Patience
 from greenroom._waiting import AsCompleted, Group, Watch
 
@@ -106,8 +106,9 @@ class Poller:
         settle, not_found_grace: Its patience, in seconds.
 
     Raises:
-        ConfigurationError: A duration is negative, NaN or infinite, the source's `max_batch` is not
-            a whole number of at least 1, or `schedule` is none.
+        ConfigurationError: A duration is negative, NaN or infinite, the source lacks something that
+            a source has, its `max_batch` is not a whole number of at least 1, or `schedule` is
+            none.
     """
 
     def __init__(
@@ -122,6 +123,7 @@ class Poller:
         strict: bool = False,
         raise_callback_errors: bool = False,
     ) -> None:
+        _check_source(source)
         if not_found_grace is None:
             not_found_grace = getattr(source, "not_found_grace", NOT_FOUND_GRACE)
         _arguments.count("max_batch", source.max_batch)
@@ -349,6 +351,18 @@ class Poller:
         limit = _arguments.timeout(timeout)
         self._engine.check_open()
         return Group(self._engine, unique, goal, anyio.current_time(), limit)
+
+
+def _check_source(source: Source) -> None:
+    lacking = [each for each in ("table", "max_batch", "describe") if not hasattr(source, each)]
+    if lacking:
+        raise ConfigurationError(
+            f"a {type(source).__name__} is no source: it lacks {' and '.join(lacking)}; a source "
+            "has a table, such as TransitionTable(...), max_batch, such as 100, and an async "
+            "describe(ids)"
+        )
+    if not isinstance(source.table, TransitionTable):
+        raise ConfigurationError(f"table={source.table!r} must be a TransitionTable(...)")
 
 
 def usual_schedule(source: Source) -> Schedule | PayAsYouWait:

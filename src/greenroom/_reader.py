@@ -11,7 +11,8 @@ answer                   consequence
 states                   handed on, one by one
 an id alone, not found   handed on as not found
 missing from a page      handed on as unlisted, which proves nothing
-AccessDenied             handed on as a refusal of every id in the call
+AccessDenied             handed on as a refusal of every id in the call; where it names some of
+                         them, these are asked for apart
 InvalidRequest           of one id, or naming all: a refusal; else the ids are asked for apart
 NotFound, of several     those that it names are handed on as unlisted, the others asked for apart;
                          where it names none, by halves
@@ -86,6 +87,10 @@ class Listener(Protocol):
     def unanswered(self, session_id: str, asked_at: float) -> None:
         """Take in that a call about this id failed. It has its next turn already."""
         ...
+
+
+class _Abandoned(Exception):
+    """Nobody is interested any more in what a call about many pages asks for."""
 
 
 class _Polled:
@@ -263,6 +268,8 @@ class Reader:
         with anyio.CancelScope(deadline=anyio.current_time() + self._call_timeout) as limit:
 
             async def pay() -> None:
+                if not any(id_ in self._polled for id_ in ids):
+                    raise _Abandoned
                 limit.deadline = math.inf
                 await self._limiter.acquire()
                 self.calls += 1
@@ -272,6 +279,8 @@ class Reader:
                 if self._paged is not None:
                     return checked(await self._paged.describe_pages(ids, pay), ids)
                 return checked(await self._source.describe(ids), ids)
+            except _Abandoned:
+                return {}
             except NotFound as error:
                 return {} if len(ids) == 1 and not error.seen else error
             except SourceError as error:
@@ -334,12 +343,12 @@ class Reader:
         if isinstance(error, Throttled) or error.retry_after:
             self._limiter.slow_down(error.retry_after)
         match error:
-            case AccessDenied():
+            case AccessDenied() if not 0 < len(set(asked) & set(error.ids)) < len(asked):
                 self._refuse(rest, error, asked_at)
             case InvalidRequest() if len(asked) == 1 or set(asked) <= set(error.ids):
                 self._suspects.answered(asked, (), anyio.current_time())
                 self._refuse(rest, error, asked_at)
-            case InvalidRequest() | NotFound():
+            case InvalidRequest() | NotFound() | AccessDenied():
                 self._isolate(asked, rest, error, asked_at)
             case _:
                 self._try_again(rest, error, asked_at)

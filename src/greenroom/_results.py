@@ -213,6 +213,8 @@ def explain(result: WaitResult, table: TransitionTable, trouble: str | None = No
         case Verdict.ERROR:
             return f"{result.id} was refused: {result.message}"
         case Verdict.TIMEOUT:
+            known = result.state in table.moves
+            because += "" if known else f", which is no state of {table.kind}"
             failing = f"; the latest call failed: {trouble}" if trouble else ""
             return f"{where}{because}, not {goal}, after {result.elapsed:.1f} s{failing}"
         case _:

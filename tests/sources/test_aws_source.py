@@ -119,7 +119,7 @@ def failing(code, *numbers):
     return [worker(number) | {"code": code, "message": "so it is"} for number in numbers]
 
 
-def test_what_fails_per_id_leaves_out_that_id(run, fake_client):
+def test_what_fails_per_id_is_told_with_what_did_not(run, fake_client):
     async def main():
         client = fake_client(
             BatchGetWorker=lambda params: {
@@ -128,8 +128,9 @@ def test_what_fails_per_id_leaves_out_that_id(run, fake_client):
             }
         )
         source = AwsSource(client, deadline.WORKER)
-        seen = await source.describe([worker_id(1), worker_id(2)])
-        assert list(seen) == [worker_id(1)]
+        with pytest.raises(greenroom.Unavailable) as caught:
+            await source.describe([worker_id(1), worker_id(2)])
+        assert list(caught.value.seen) == [worker_id(1)]
         assert client.asked[0][1] == {"identifiers": [worker(1), worker(2)]}
 
     run(main)
@@ -151,6 +152,95 @@ def test_where_nothing_went_well_the_failure_is_raised(run, fake_client, code, e
         )
         with pytest.raises(error, match=r"so it is|slow down"):
             await AwsSource(client, deadline.WORKER).describe([worker_id(1)])
+
+    run(main)
+
+
+def test_what_is_denied_per_id_costs_that_id_alone(run, fake_client, refusal):
+    def job(number):
+        return {"farmId": "farm-1", "queueId": "queue-2", "jobId": f"job-{number}"}
+
+    def failed(number, code):
+        return job(number) | {"code": code, "message": "so it is"}
+
+    def many(params):
+        asked = [each["jobId"] for each in params["identifiers"]]
+        answer = {"jobs": [], "errors": []}
+        if "job-0" in asked:
+            answer["errors"].append(failed(0, "AccessDeniedException"))
+        for number in range(1, 30):
+            if f"job-{number}" not in asked:
+                continue
+            if anyio.current_time() - began[0] < 20:
+                answer["errors"].append(failed(number, "ResourceNotFoundException"))
+            else:
+                answer["jobs"].append(
+                    job(number) | {"lifecycleStatus": "CREATE_COMPLETE", "taskRunStatus": "RUNNING"}
+                )
+        return answer
+
+    def one(params):
+        raise refusal("GetJob", "AccessDeniedException", "not you")
+
+    began = []
+
+    async def main():
+        began.append(anyio.current_time())
+        source = AwsSource(fake_client(BatchGetJob=many, GetJob=one), deadline.JOB)
+        ids = [f"farm-1/queue-2/job-{number}" for number in range(30)]
+        async with Poller(source) as poller:
+            results = await poller.wait_all(ids, until="RUNNING", timeout=120)
+        assert results[ids[0]].verdict is Verdict.ERROR
+        assert len(results.succeeded) == 29
+
+    run(main)
+
+
+def test_a_throttle_told_per_id_slows_down_and_loses_nothing(run, fake_client):
+    async def main():
+        client = fake_client(
+            BatchGetWorker=lambda params: {
+                "workers": [worker(1) | {"status": "IDLE"}],
+                "errors": failing("ThrottlingException", 2),
+            }
+        )
+        with pytest.raises(greenroom.Throttled) as caught:
+            await AwsSource(client, deadline.WORKER).describe([worker_id(1), worker_id(2)])
+        assert list(caught.value.seen) == [worker_id(1)]
+
+    run(main)
+
+
+def test_what_was_on_earlier_pages_goes_with_the_error_of_a_later_one(run, fake_client, refusal):
+    async def main():
+        def answer(params):
+            if "NextToken" in params:
+                raise refusal("DescribeWorkspaces", "ThrottlingException", "slow down")
+            return {"Workspaces": [workspace(1)], "NextToken": "a"}
+
+        source = AwsSource(fake_client(DescribeWorkspaces=answer), workspaces.WORKSPACE)
+        with pytest.raises(greenroom.Throttled) as caught:
+            await source.describe(["ws-1", "ws-2"])
+        assert list(caught.value.seen) == ["ws-1"]
+
+    run(main)
+
+
+def test_empty_pages_without_end_do_end_and_sooner_where_nobody_waits(run, fake_client):
+    async def main():
+        def answer(params):
+            page = int(params.get("NextToken", "0"))
+            return {"Workspaces": [], "NextToken": str(page + 1)}
+
+        client = fake_client(DescribeWorkspaces=answer)
+        source = AwsSource(client, workspaces.WORKSPACE)
+        assert await source.describe(["ws-1", "ws-2"]) == {}
+        assert len(client.asked) == 12
+        async with Poller(source, limiter=greenroom.RateLimiter(1, burst=1)) as poller:
+            await poller.wait_all(["ws-1", "ws-2"], until="AVAILABLE", timeout=3)
+            asked = len(client.asked)
+            await anyio.sleep(60)
+            assert len(client.asked) <= asked + 1
 
     run(main)
 

@@ -861,3 +861,28 @@ def test_throttled_waits_go_on(run, fake_client):
         assert result.reason == "ACTIVE"
 
     run(main)
+
+
+def test_what_the_service_lists_as_failed_is_asked_for_alone_at_once(run, fake_client):
+    def answer(params):
+        there = [name for name in params["services"] if name != "gone"]
+        stable = {"status": "ACTIVE", "deployments": [1], "runningCount": 1, "desiredCount": 1}
+        return {
+            "services": [{"serviceName": name, **stable} for name in there],
+            "failures": [
+                {"arn": f"arn:aws:ecs:a:b:service/c/{name}", "reason": "MISSING"}
+                for name in params["services"]
+                if name not in there
+            ],
+        }
+
+    async def main():
+        source = source_of(fake_client, "services_stable", answer, "ecs")
+        async with Poller(source) as poller:
+            ids = [f"cluster=c,services={name}" for name in ("a", "gone", "b")]
+            results = await poller.wait_all(ids, until="success", timeout=20)
+        assert results[ids[1]].verdict is Verdict.FAILURE
+        assert results[ids[1]].reason == "MISSING"
+        assert len(results.succeeded) == 2
+
+    run(main)

@@ -91,7 +91,7 @@ def wait_command(
     they can be in. The goal of a waiter of botocore, aws:SERVICE:WAITER, need not be said.
     A service that throttles or does not answer never ends a wait: it is tried until the timeout.
     Right after an action reads can be old news, so that a session found at rest, or not found,
-    counts as unreachable or missing only after 30 seconds.
+    counts as unreachable or missing only after 30 seconds; a workspace not found, after 5 minutes.
 
     Examples:
       greenroom wait nimble-session SESSION_ID --until READY
@@ -178,7 +178,7 @@ def table_command(kind: Kind, format_name: str) -> int:
 
 
 @greenroom.command("kinds")
-@click.argument("which", metavar="[aws:SERVICE]", required=False, callback=_options.service)
+@click.argument("which", metavar="[KIND|aws:SERVICE]", required=False)
 @_options.output
 def kinds_command(which: str | None, output: str) -> int:
     """List what can be waited for.
@@ -189,6 +189,7 @@ def kinds_command(which: str | None, output: str) -> int:
 
     Examples:
       greenroom kinds
+      greenroom kinds workspace
       greenroom kinds aws:rds
       greenroom kinds --output json | jq -r .kind
     """

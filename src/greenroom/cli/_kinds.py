@@ -18,7 +18,7 @@ from greenroom.sources import appstream, deadline, ec2, workspaces, workspaces_i
 from greenroom.sources._nimble_reads import READS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from greenroom._states import TransitionTable
     from greenroom.sources._aws_kind import AwsKind, Where
@@ -172,15 +172,20 @@ def kind_of(name: str) -> Kind:
     raise click.BadParameter(f"there is no kind {name!r}; {hint}the kinds are {known}")
 
 
-def kinds_of(service: str) -> Iterator[Kind]:
-    """Return the waiters that botocore has for a service, as kinds.
+def kinds_of(name: str) -> Iterable[Kind]:
+    """Return the one kind of that name; where it is `aws:SERVICE`, all waiters of the service.
 
     Raises:
-        ConfigurationError: There is no such service, or it has no waiters.
+        click.BadParameter: There is no such kind.
+        ConfigurationError: There is no such service or waiter, or it has no waiters.
     """
+    first, *rest = name.split(":")
+    if first != WAITERS or len(rest) != 1 or not rest[0]:
+        return (kind_of(name),)
     from greenroom.sources._waiters import waiter_kind, waiter_names
 
-    return (_waiting_as_botocore(waiter_kind(service, name)) for name in waiter_names(service))
+    service = rest[0]
+    return (_waiting_as_botocore(waiter_kind(service, each)) for each in waiter_names(service))
 
 
 def states_of(kind: Kind, names: Iterable[str]) -> tuple[str, ...]:
@@ -233,6 +238,14 @@ async def connect(kind: Kind, address: Address, ids: Iterable[str]) -> AsyncIter
             more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
             raise ConfigurationError(wrong[0] + more)
         yield source
+
+
+def place_of(source: object) -> str:
+    """Return where a source looks: the region, or the studio; empty where that is not known."""
+    if studio_id := getattr(source, "studio_id", None):
+        return str(studio_id)
+    meta = getattr(getattr(source, "client", None), "meta", None)
+    return str(getattr(meta, "region_name", None) or "")
 
 
 @asynccontextmanager

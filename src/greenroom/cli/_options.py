@@ -17,7 +17,7 @@ from greenroom._launch._past import read_history
 from greenroom._limiter import AdaptiveRateLimiter, RateLimiter
 from greenroom._schedule import PRICE, PRICE_ALONE, Every, PayAsYouWait
 from greenroom.cli import _arguments
-from greenroom.cli._kinds import WAITERS, Address, Kind, check_address, kind_of
+from greenroom.cli._kinds import Address, Kind, check_address, kind_of
 
 if TYPE_CHECKING:
     from greenroom._history import History
@@ -115,24 +115,6 @@ def _kind(context: click.Context, parameter: click.Parameter, value: str) -> Kin
 
 
 kind = click.argument("kind", metavar="KIND", callback=_kind)
-
-
-def service(
-    context: click.Context,  # noqa: ARG001  # click's protocol
-    parameter: click.Parameter,  # noqa: ARG001
-    value: str | None,
-) -> str | None:
-    """Return the service that `aws:SERVICE` names.
-
-    Raises:
-        click.BadParameter: It names none.
-    """
-    if value is None:
-        return None
-    first, colon, named = value.partition(":")
-    if (first, colon) != (WAITERS, ":") or not named or ":" in named:
-        raise click.BadParameter(f"{value!r} is no service, which reads aws:SERVICE, as aws:rds")
-    return named
 
 
 output = click.option(

@@ -18,9 +18,9 @@ import click
 from greenroom._errors import AccessDenied, InvalidRequest
 from greenroom._poller import Poller
 from greenroom._results import Transition, WaitResult
-from greenroom._states import Verdict
+from greenroom._states import ANY_STATE, Verdict
 from greenroom.cli._interrupt import interruptible
-from greenroom.cli._kinds import connect
+from greenroom.cli._kinds import connect, place_of
 from greenroom.cli._printing import Summary, printable
 from greenroom.cli._progress import Progress
 from greenroom.cli._status import Tally
@@ -91,6 +91,7 @@ class Run:
         self._report = report
         self._screen = screen
         self._told: set[Transition] = set()
+        self._never_seen = 0
 
     def tell(self, event: Event) -> None:
         """Tell everyone of a change or an outcome; a change that was told already is not news."""
@@ -98,6 +99,8 @@ class Run:
             for change in event.history:
                 self._tell_change(change)
             self.tally.count(event)
+            absent = event.verdict in (Verdict.SUCCESS, Verdict.MISSING)
+            self._never_seen += absent and event.state is None and event.goal != ANY_STATE
             self.progress.outcome(event, anyio.current_time())
             self._report.outcome(event)
         else:
@@ -115,6 +118,13 @@ class Run:
         self._report.summary(
             Summary(self.progress.total, self.tally, budget.granted, budget.throttled, elapsed)
         )
+        if self._never_seen:
+            place = place_of(self.source)
+            click.echo(
+                f"greenroom: {self._never_seen} of {self.progress.total} never existed, as far as "
+                f"is known{place and f' in {place}'}; is that where they are?",
+                err=True,
+            )
 
     @asynccontextmanager
     async def attended(self) -> AsyncIterator[None]:

@@ -72,6 +72,14 @@ _BY_CODE: Mapping[str, type[SourceError]] = MappingProxyType(
     }
 )
 
+_NOT_ALLOWED = frozenset(
+    {
+        *("AccessDenied", "AccessDeniedException", "AuthorizationError", "ForbiddenException"),
+        *("NotAuthorized", "UnauthorizedException", "UnauthorizedOperation"),
+    }
+)
+"""The codes with which a caller is known, and not allowed to do what it asked for."""
+
 _BY_STATUS: Mapping[int, type[SourceError]] = MappingProxyType(
     {
         400: InvalidRequest,
@@ -190,6 +198,8 @@ def _answered(
             said = f"{said}: {message or code}"
     else:
         said = f"{operation}: {message or phrase} ({code or status})"
+    if kind is AccessDenied:
+        said = f"{said.rstrip('.')}; {_remedy(code, operation)}"
     context = answer.get("context") or {}
     text = " ".join((message, *map(str, context.values())))
     return kind(
@@ -199,6 +209,12 @@ def _answered(
         operation=operation,
         retry_after=retry_after(headers),
     )
+
+
+def _remedy(code: str, operation: str) -> str:
+    if code in _NOT_ALLOWED:
+        return f"the caller needs the right to {operation}"
+    return "renew the credentials" if "Expired" in code else "check the credentials"
 
 
 def _kind(error: boto.ClientError, code: str, status: int, *, from_aws: bool) -> type[SourceError]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MOST_CHARACTERS = 256
 """Characters in one part of an id, at most."""
 
-_UNFIT = re.compile(r"[\s\x00-\x1f\x7f-\x9f]")
+_UNFIT = re.compile(r"[\s,\x00-\x1f\x7f-\x9f]")
 
 
 class Where(TypedDict, total=False):
@@ -75,8 +75,8 @@ def at(state: str, *, reason: str = "", message: str = "", changed_at: str = "")
             return None
         return Observation(
             seen,
-            why if isinstance(why, str) else None,
-            said if isinstance(said, str) else None,
+            why if isinstance(why, str) and why else None,
+            said if isinstance(said, str) and said else None,
             when if isinstance(when, datetime) else None,
             resource,
         )

@@ -7,20 +7,24 @@ tells per id what went wrong, that id is left out, and asked for alone it is tol
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import anyio.lowlevel
 import jmespath
 from botocore.exceptions import ClientError
 
-from greenroom._errors import NotFound, SourceError, Unavailable
+from greenroom._errors import InvalidRequest, NotFound, SourceError, Throttled, Unavailable
 from greenroom.sources._aws import call, translate
 from greenroom.sources._ids import checked_ids
 
 if TYPE_CHECKING:
     from greenroom._states import Observation
     from greenroom.sources._aws_kind import AwsKind, Read
+
+
+EMPTY_PAGES = 10
+"""Pages without any of the ids that were asked for, before the others are left out."""
 
 
 class AwsSource:
@@ -75,8 +79,8 @@ class AwsSource:
         """Read the states as `describe` does, awaiting `pay()` before every call but the first.
 
         The pages end when every id was seen, when the service has no further one, when it hands out
-        a page token for the second time, and where it cannot be asked for certain ids, after as
-        many pages as there are ids: then it is cheaper to ask for each.
+        a page token for the second time, and after as many pages as there are ids: then it is
+        cheaper to ask for each. Where it is asked for certain ids, it may have some empty pages.
 
         Raises:
             SourceError: As for `describe`.
@@ -97,11 +101,11 @@ class AwsSource:
             except SourceError as error:
                 if isinstance(error, NotFound) and len(checked) == 1:
                     return {}
-                error.seen = found
+                error.seen = {**found, **error.seen}
                 raise
             token = str(answer.get("NextToken") or "")
             pages += 1
-            listed_enough = read.parameter is None and pages >= len(checked)
+            listed_enough = pages >= len(checked) + (EMPTY_PAGES if read.parameter else 0)
             if not token or token in tokens or len(found) == len(checked) or listed_enough:
                 return found
             tokens.add(token)
@@ -121,9 +125,9 @@ class AwsSource:
             id_ = self._id_of(read, resource, wanted)
             if id_ is not None and id_ in wanted and (observation := self.kind.observe(resource)):
                 found[id_] = observation
-        if not found and read.failed is not None:
-            self._raise_failure(read, jmespath.search(read.failed, answer) or (), wanted)
-        elif not found and listed and len(wanted) == 1:
+        if read.failed is not None:
+            self._raise_failure(read, jmespath.search(read.failed, answer) or (), wanted, found)
+        if not found and listed and len(wanted) == 1:
             raise self._garbage(read)
         return found
 
@@ -138,19 +142,34 @@ class AwsSource:
         return wanted[0] if resource.get(last) == expected else None
 
     def _raise_failure(
-        self, read: Read, failures: Sequence[Mapping[str, Any]], wanted: Collection[str]
+        self,
+        read: Read,
+        failures: Sequence[Mapping[str, Any]],
+        wanted: Sequence[str],
+        found: Mapping[str, Observation],
     ) -> None:
-        """Raise what went wrong, where nothing went well and it is more than not to be found."""
-        for failure in failures:
-            details = {"Code": failure.get("code"), "Message": failure.get("message")}
-            metadata = {"HTTPStatusCode": 400, "HTTPHeaders": {}}
-            error: SourceError = translate(
-                ClientError({"Error": details, "ResponseMetadata": metadata}, read.operation),
-                operation=read.operation,
-                ids=tuple(wanted) if len(wanted) == 1 else (),
-            )
-            if not isinstance(error, NotFound):
+        """Raise what is told per id, where it is more than not to be found.
+
+        What may pass is raised as it is, and all that was not found is asked for again. Of what
+        will not, the ids are named, so that they are asked for apart.
+        """
+        errors = [(self.kind.id_of(each), self._failure(read, each)) for each in failures]
+        told = [pair for pair in errors if not isinstance(pair[1], NotFound)]
+        for _, error in told:
+            if len(wanted) == 1 or isinstance(error, Throttled | Unavailable):
+                error.seen = found
                 raise error
+        if told:
+            ids = [id_ for id_, _ in told]
+            raise InvalidRequest(
+                str(told[0][1]), ids=ids, code=told[0][1].code, operation=read.operation, seen=found
+            )
+
+    def _failure(self, read: Read, failure: Mapping[str, Any]) -> SourceError:
+        details = {"Code": failure.get("code"), "Message": failure.get("message")}
+        metadata = {"HTTPStatusCode": 400, "HTTPHeaders": {}}
+        answer = {"Error": details, "ResponseMetadata": metadata}
+        return translate(ClientError(answer, read.operation), operation=read.operation)
 
     def _garbage(self, read: Read) -> Unavailable:
         return Unavailable(

@@ -186,6 +186,12 @@ class WaiterSource:
             for id_ in ids
         }
         absent = [id_ for value, ids in one.ids.items() if value not in parts for id_ in ids]
+        if absent and any(answer.get(name) for name in batch.failures):
+            raise InvalidRequest(
+                f"{self.waiter.operation} tells of failures",
+                ids=absent if found else (),
+                seen=found,
+            )
         if absent and not odd and not batch.failures:
             nothing = self._of_answer(batch.without(answer))
             if nothing.state == RETRY:
@@ -278,7 +284,7 @@ class WaiterSource:
             found: What the calls before it have shown.
         """
         seen = {**found, **error.seen}
-        if isinstance(error, (Throttled, Unavailable)) or error.seen:
+        if isinstance(error, (Throttled, Unavailable)) or error.seen or error.__cause__ is None:
             error.seen = seen
             return error
         named: tuple[str, ...] = one.all_ids if len(one.all_ids) == 1 else ()
