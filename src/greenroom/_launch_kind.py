@@ -87,8 +87,8 @@ class LaunchKind:
         ready: The state in which it is up.
         deeds: `start`, `stop` and `delete`.
         checks: What must be so besides, in the order in which it is looked at.
-        deaths: States that end the way to `ready` and count as the failure of an attempt, where the
-            reason has a row in the remedies.
+        deaths: States that end the way to `ready` and count as the failure of an attempt, where
+            there is a reason.
         together: Most sessions that one create asks for.
         fewer: The cause of those that did without, where a create made fewer than it asked for.
         streams: How streams are made; None where there are none.

@@ -67,7 +67,7 @@ class Remedy:
         advice: A sentence for the person who reads the report.
         attempts: Sessions that AGAIN makes in all, the first included.
         pause: Whether AGAIN waits before the next one, longer each time.
-        rounds: How often NEXT_CHOICE goes through all the choices; None for as long as there is
+        rounds: How often NEXT_CHOICE tries one and the same choice; None for as long as there is
             time.
 
     Raises:

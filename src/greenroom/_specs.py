@@ -39,6 +39,15 @@ def is_text(value: object) -> bool:
     return isinstance(value, str) and value.strip() == value != "" and value.isprintable()
 
 
+def encodable(text: str) -> bool:
+    """Return whether a text can be sent: a lone half of a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def an_id(name: str, value: Any) -> Iterator[str]:
     """Check that a value may be an id."""
     if not is_text(value):
@@ -48,7 +57,7 @@ def an_id(name: str, value: Any) -> Iterator[str]:
 def tags(name: str, value: Any) -> Iterator[str]:
     """Check that a value maps text to text."""
     sound = isinstance(value, Mapping) and all(
-        isinstance(text, str) for pair in value.items() for text in pair
+        isinstance(text, str) and encodable(text) for pair in value.items() for text in pair
     )
     if not sound:
         yield f"{name}={value!r} must be an object of texts, as {{'project': 'orchid'}}"

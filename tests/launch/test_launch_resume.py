@@ -38,11 +38,11 @@ FAILING = {
 
 def no_attempt_against_the_remedies(report):
     for result in report.values():
-        causes = [each.cause for each in result.attempts]
-        for number in range(1, len(causes)):
-            if causes[number - 1] is not None:
-                before = [cause for cause in causes[:number] if cause is not None]
-                assert isinstance(next_step(before, CHOICES, REMEDIES), Again), causes
+        tried = [(each.cause, each.choice) for each in result.attempts]
+        for number in range(1, len(tried)):
+            if tried[number - 1][0] is not None:
+                before = [each for each in tried[:number] if each[0] is not None]
+                assert isinstance(next_step(before, CHOICES, REMEDIES), Again), tried
 
 
 def no_wrong_verdict(report, service):
@@ -52,8 +52,8 @@ def no_wrong_verdict(report, service):
         if result.verdict is Verdict.SUCCESS:
             assert truth[result.id][-1].state == "READY"
         else:
-            causes = [each.cause for each in result.attempts]
-            assert not isinstance(next_step(causes, CHOICES, REMEDIES), Again)
+            tried = [(each.cause, each.choice) for each in result.attempts]
+            assert not isinstance(next_step(tried, CHOICES, REMEDIES), Again)
             assert "READY" not in [change.state for change in truth[result.id]]
 
 

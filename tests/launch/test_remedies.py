@@ -41,7 +41,13 @@ UNHEARD = ("ThrottlingException", "InternalServerErrorException")
 
 
 def next_step(rows, types, remedies):
-    return step_of(rows, choices_of(types), remedies)
+    """Return what follows from these, where each attempt was of the choice that its step named."""
+    choices = choices_of(types)
+    tried, step = [], Again(choices[0])
+    for row in rows:
+        tried.append((row, step.choice if isinstance(step, Again) else tried[-1][1]))
+        step = step_of(tried, choices, remedies)
+    return step
 
 
 def choices_of(types):

@@ -61,7 +61,7 @@ class Request:
             site: The launch.
             lines: Those whose last attempts have one token, and were not answered.
         """
-        known = list(lines)
+        known = sorted(lines, key=lambda line: line.attempts[-1].place)
         last = known[0].attempts[-1]
         request = cls(site, last.choice)
         request.lines = known

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from greenroom._errors import SourceError
 from greenroom._states import Verdict
 
 if TYPE_CHECKING:
+    from greenroom._remedies import Remedies
     from greenroom._results import WaitResult
 
 
@@ -32,12 +34,16 @@ class Ending(NamedTuple):
     reads: int = 0
 
 
-def ending_of(result: WaitResult) -> Ending:
-    """Return how it ends for a session that was waited for."""
+def ending_of(result: WaitResult, remedies: Remedies) -> Ending:
+    """Return how it ends for a session that was waited for.
+
+    Where reading it was refused, the refusal has a row of the remedies, as that of a create has.
+    """
     if result.verdict is Verdict.SUCCESS:
         return Ending(result.verdict, result.state, result.reason, result.message)
     message = result.message if result.verdict is Verdict.ERROR else result.explanation
-    return Ending(result.verdict, result.state, result.reason, message, cause_of(result))
+    row = remedies.row_of(result.error) if isinstance(result.error, SourceError) else None
+    return Ending(result.verdict, result.state, result.reason, message, cause_of(result), row)
 
 
 def cause_of(result: WaitResult) -> str:

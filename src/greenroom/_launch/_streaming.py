@@ -58,7 +58,7 @@ async def make_stream(site: Site, line: Line, session_id: str, ready: WaitResult
         else:
             reads += result.reads
             if result.verdict is Verdict.SUCCESS:
-                return ending_of(ready)._replace(reads=reads)
+                return ending_of(ready, remedies)._replace(reads=reads)
             verdict, cause = Verdict.FAILURE, result.reason or result.verdict.name
             message = f"its stream is not ready: {result.explanation}"
             if result.verdict in _UNDECIDED:
@@ -68,7 +68,7 @@ async def make_stream(site: Site, line: Line, session_id: str, ready: WaitResult
         site.record(
             events.StreamFailed, key=line.spec.key, id=session_id, stream_id=stream_id, cause=cause
         )
-        step = next_step(rows, ({},), remedies)
+        step = next_step([(row, {}) for row in rows], ({},), remedies)
         if isinstance(step, GiveUp):
             if step.stop:
                 site.stop(cause, f"{message.rstrip('.')}. {remedies.of(rows[-1]).advice}")

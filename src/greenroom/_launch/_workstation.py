@@ -13,6 +13,7 @@ import anyio
 
 from greenroom._launch import _events as events
 from greenroom._launch import _site
+from greenroom._launch._asking import RETRY
 from greenroom._launch._creating import create
 from greenroom._launch._deleting import finish_deleting, intend_to_delete
 from greenroom._launch._ending import Ending, cause_of, ending_of
@@ -112,7 +113,7 @@ class Workstation:
                     self._reads += ending.reads
                     return ending
                 if not self._is_failed_attempt(result):
-                    return ending_of(result)
+                    return ending_of(result, self._site.remedies)
                 self._tell(
                     events.AttemptFailed,
                     attempt,
@@ -138,7 +139,7 @@ class Workstation:
     def _is_failed_attempt(self, result: WaitResult) -> bool:
         """Return whether a session failed, rather than was taken away by somebody."""
         deaths = self._site.studio.launches.deaths
-        died = result.state in deaths and result.reason in self._site.remedies
+        died = result.state in deaths and bool(result.reason)
         return result.verdict is Verdict.FAILURE or (result.verdict is Verdict.UNREACHABLE and died)
 
     async def _attempt_to_go_on_with(self) -> Attempt:
@@ -155,8 +156,8 @@ class Workstation:
     def _next_step(self) -> Again | GiveUp:
         attempts = self._line.attempts
         counted = attempts[self._line.begun_anew :] or attempts[-1:]
-        rows = [each.row for each in counted if each.row is not None]
-        return next_step(rows, self._spec.choices(), self._site.remedies)
+        tried = [(each.row, each.choice) for each in counted if each.row is not None]
+        return next_step(tried, self._spec.choices(), self._site.remedies)
 
     async def _another_attempt(self, step: Again) -> Attempt:
         site = self._site
@@ -184,14 +185,29 @@ class Workstation:
             checked = await self._wait_with(poller, session_id, until)
             if checked.verdict is Verdict.SUCCESS:
                 self._site.record(events.CheckPassed, key=self._key, id=session_id, until=until)
-            elif checked.verdict is Verdict.UNREACHABLE:  # why is known where it is read itself
-                result = await self._wait_with(self._site.poller, session_id, self._ready)
-                for change in result.history:
-                    self._site.saw(change)
+            elif checked.verdict in (Verdict.UNREACHABLE, Verdict.MISSING):
+                result = await self._reread(session_id)
                 return checked if result.verdict is Verdict.SUCCESS else result
             else:
                 return checked
         return result
+
+    async def _reread(self, session_id: str) -> WaitResult:
+        """Read a session again, which the checks say is no longer ready: it knows why.
+
+        For a while it may still be shown as it was before.
+        """
+        poller, since, looks = self._site.poller, anyio.current_time(), 0
+        while True:
+            result = await self._wait_with(poller, session_id, self._ready)
+            for change in result.history:
+                self._site.saw(change)
+            seen_long_enough = anyio.current_time() - since >= poller.settle
+            if result.verdict is not Verdict.SUCCESS or seen_long_enough:
+                return result
+            looks += 1
+            with self._site.waiting.minded():
+                await anyio.sleep(RETRY.delay(looks))
 
     async def _wait_with(self, poller: Poller, session_id: str, until: str) -> WaitResult:
         site = self._site

@@ -10,13 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from greenroom._errors import Unavailable
+import jmespath
+
+from greenroom._errors import SourceError, Unavailable
 from greenroom._launch_kind import LaunchKind
 from greenroom._specs import Choice
 from greenroom.sources._aws import call
 from greenroom.sources._ec2_launch import INSTANCE_LAUNCH, InstanceSpec
 
 _RUN = "RunInstances"
+
+_TOKEN_IS_SPENT = ("IdempotentParameterMismatch", "IdempotentInstanceTerminated")
+"""Errors by which EC2 says that a token has made instances, and does not say which."""
 
 
 class InstanceActions:
@@ -49,7 +54,14 @@ class InstanceActions:
             client_token: 1 to 64 characters that name this request.
         """
         counts = {"MinCount": 1, "MaxCount": count, "ClientToken": client_token}
-        answer = await call(self.client, _RUN, spec.members(choice) | counts)
+        try:
+            answer = await call(self.client, _RUN, spec.members(choice) | counts)
+        except SourceError as error:
+            if error.code not in _TOKEN_IS_SPENT:
+                raise
+            answer = {"Instances": await self._made_by(client_token)}
+            if not answer["Instances"]:
+                raise
         made = _placed(answer.get("Instances"), count)
         if made is None:
             raise Unavailable(
@@ -57,6 +69,13 @@ class InstanceActions:
                 "and their launch indices",
                 operation=_RUN,
             )
+        return made
+
+    async def _made_by(self, client_token: str) -> list[Any]:
+        """Return the instances that a token has made, where EC2 will not say it of the request."""
+        by_token = {"Filters": [{"Name": "client-token", "Values": [client_token]}]}
+        answer = await call(self.client, "DescribeInstances", by_token)
+        made: list[Any] = jmespath.search("Reservations[].Instances[]", answer) or []
         return made
 
     async def start_session(self, session_id: str, *, client_token: str) -> None:  # noqa: ARG002  # takes none

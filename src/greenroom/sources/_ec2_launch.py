@@ -29,7 +29,7 @@ from greenroom._errors import (
 )
 from greenroom._launch_kind import Deed, LaunchKind, ReadyCheck, register
 from greenroom._remedies import UNKNOWN, Action, Remedies, Remedy
-from greenroom._specs import Check, Choice, WorkstationSpec, an_id, several, tags
+from greenroom._specs import Check, Choice, WorkstationSpec, an_id, encodable, several, tags
 from greenroom._specs import read_specs as read_specs_of
 from greenroom.sources._ec2_kinds import INSTANCE, INSTANCE_OK
 
@@ -62,6 +62,8 @@ def _each_like(pattern: str, example: str, what: str) -> Check:
 def _user_data(name: str, value: Any) -> Iterator[str]:
     if not isinstance(value, str) or not value:
         yield f"{name} must be text, which is sent as it is"
+    elif not encodable(value):
+        yield f"{name} has a character that UTF-8 does not have"
     elif (size := len(value.encode())) > LONGEST_USER_DATA:
         yield f"{name} has {size} bytes, and EC2 takes {LONGEST_USER_DATA}"
 
@@ -185,7 +187,9 @@ class InstanceSpec(WorkstationSpec):
             and [
                 {
                     "ResourceType": "instance",
-                    "Tags": [{"Key": name, "Value": value} for name, value in self.tags.items()],
+                    "Tags": [
+                        {"Key": name, "Value": value} for name, value in sorted(self.tags.items())
+                    ],
                 }
             ],
         }
@@ -297,6 +301,11 @@ REMEDIES = Remedies(
             "EC2 knows the request's client token from another request. Look for instances that "
             "have it (filter client-token) before you launch these anew.",
         ),
+        "IdempotentInstanceTerminated": Remedy(
+            Action.NEVER,
+            "An instance of this request was terminated before EC2's answer was heard. Look for "
+            "the others (filter client-token) before you launch these anew.",
+        ),
         "InvalidAMIID.NotFound": Remedy(
             Action.NEVER, "Mend the spec: there is no such image in this region."
         ),
@@ -321,8 +330,8 @@ REMEDIES = Remedies(
         "NotFound": Remedy(Action.NEVER, "Mend the spec: something that it names does not exist."),
         "UnauthorizedOperation": Remedy(
             Action.STOP,
-            "Give the caller the right to ec2:RunInstances, and to pass the instance profile; or "
-            "renew its credentials.",
+            "Give the caller the right that the message names (a launch takes ec2:RunInstances, "
+            "and iam:PassRole where there is an instance profile), or renew its credentials.",
         ),
         "PendingVerification": Remedy(
             Action.STOP, "AWS is verifying the account. Wait for its mail, then resume."

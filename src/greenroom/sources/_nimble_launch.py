@@ -159,7 +159,8 @@ REMEDIES = Remedies(
             Action.NEVER, "Mend the spec: its launch profile or its image does not exist."
         ),
         "AccessDeniedException": Remedy(
-            Action.STOP, "Give the caller the right to create sessions, or renew its credentials."
+            Action.STOP,
+            "Give the caller the right that the message names, or renew its credentials.",
         ),
         "ThrottlingException": Remedy(
             Action.REPEAT, "Ask for fewer creates a second, or have the limit raised."

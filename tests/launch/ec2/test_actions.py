@@ -8,7 +8,7 @@ import anyio.lowlevel
 import pytest
 from botocore.exceptions import ClientError
 
-from greenroom import Conflict, NotFound, Unavailable
+from greenroom import Conflict, NotFound, SourceError, Unavailable
 from greenroom.sources import ec2
 from greenroom.sources._ec2_actions import InstanceActions
 
@@ -54,6 +54,36 @@ def refusal(operation, code):
     metadata = {"HTTPStatusCode": 400, "HTTPHeaders": {"content-type": "text/xml"}}
     error = {"Code": code, "Message": "i-1 is not"}
     return ClientError({"Error": error, "ResponseMetadata": metadata}, operation)
+
+
+class Spent(Client):
+    """A client of a region that will not repeat what it answered to a token."""
+
+    def __init__(self, code, instances):
+        super().__init__({"Reservations": [{"Instances": [each]} for each in instances]})
+        self._code = code
+
+    async def run_instances(self, **params):
+        await anyio.lowlevel.checkpoint()
+        raise refusal("RunInstances", self._code)
+
+
+@pytest.mark.parametrize("code", ["IdempotentInstanceTerminated", "IdempotentParameterMismatch"])
+def test_what_a_token_has_made_is_looked_up_where_ec2_will_not_repeat_it(run, code):
+    async def main():
+        actions = InstanceActions()
+        actions.client = Spent(code, made(1, 0)["Instances"])
+        ids = await actions.create_sessions(SPEC, CHOICE, count=3, client_token="t")
+        assert ids == {0: "i-0", 1: "i-1"}
+        assert actions.client.asked == [
+            ("describe_instances", {"Filters": [{"Name": "client-token", "Values": ["t"]}]})
+        ]
+        actions.client = Spent(code, [])
+        with pytest.raises(SourceError) as caught:
+            await actions.create_sessions(SPEC, CHOICE, count=3, client_token="t")
+        assert caught.value.code == code
+
+    run(main)
 
 
 def test_one_call_asks_for_all_and_places_tell_them_apart(run):

@@ -15,6 +15,7 @@ from greenroom import (
     ConfigurationError,
     Launch,
     LaunchPolicy,
+    Observation,
     SourceError,
     Throttled,
     Unavailable,
@@ -204,12 +205,80 @@ def test_a_death_that_no_retry_helps_stops_the_launch_at_the_canary(run, region,
     run(main)
 
 
-def test_an_unknown_reason_is_no_failed_attempt(run, region, desks):
+def test_an_unknown_reason_is_a_failed_attempt_and_tried_once_more(run, region, desks, fair):
     async def main():
-        report = await greenroom.launch(region(deaths={"Server.Brand.New": 1.0}), desks(2))
-        assert {(each.verdict, each.cause) for each in report.values()} == {
-            (Verdict.UNREACHABLE, "UNREACHABLE")
+        there = region(deaths={"Server.Brand.New": 1.0})
+        report = await greenroom.launch(there, desks(2))
+        fair(report, there)
+        assert {(each.verdict, each.cause, len(each.attempts)) for each in report.values()} == {
+            (Verdict.FAILURE, "Server.Brand.New", 2)
         }
+
+    run(main)
+
+
+@pytest.mark.parametrize("operation", ["DescribeInstances", "DescribeInstanceStatus"])
+def test_where_reading_is_denied_the_breaker_opens(run, region, desks, operation):
+    async def main():
+        there = region()
+        there.fault = lambda name, number: (
+            AccessDenied("no", code="UnauthorizedOperation") if name == operation else None
+        )
+        report = await greenroom.launch(there, desks(300), policy=LaunchPolicy(canary=5))
+        assert len(there.instances) <= 15
+        assert report.stopped.cause == "UnauthorizedOperation"
+        assert len(report) == 300
+
+    run(main)
+
+
+def test_a_death_that_the_checks_see_first_is_read_until_its_reason_is_known(run, region, desks):
+    class Behind(region):
+        """Shows instances as they were five seconds ago."""
+
+        async def describe(self, ids, /):
+            await self.called("DescribeInstances")
+            then = anyio.current_time() - 5
+            return {
+                each.id: Observation(*each.state(then))
+                for each in self.visible(ids, "DescribeInstances")
+            }
+
+    async def main():
+        there = Behind()
+
+        async def take_back():
+            await anyio.sleep(50)
+            first = next(iter(there.instances.values()))
+            first.dies_of = "Server.SpotInstanceTermination"
+            first.takes = anyio.current_time() - first.made_at
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(take_back)
+            report = await greenroom.launch(there, desks(3))
+        assert len(report.succeeded) == 3
+        assert sorted(len(each.attempts) for each in report.values()) == [1, 1, 2]
+
+    run(main)
+
+
+def test_a_choice_that_is_not_offered_does_not_end_the_wait_for_another(run, region, desks):
+    async def main():
+        there = region(capacity={("g5.xlarge", "subnet-1"): 0})
+
+        async def more_room():
+            await anyio.sleep(60)
+            there.capacity.clear()
+
+        def not_offered(name, number):
+            offered = name != "RunInstances" or there.runs[-1][1] == ("g5.xlarge", "subnet-1")
+            return None if offered else SourceError("not there", code="Unsupported")
+
+        there.fault = not_offered
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(more_room)
+            report = await greenroom.launch(there, desks(8))
+        assert len(report.succeeded) == 8
 
     run(main)
 

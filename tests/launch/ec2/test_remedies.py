@@ -23,7 +23,12 @@ REMEDIES = ec2.REMEDIES
 
 
 def step(*causes, choices=CHOICES):
-    return next_step(causes, choices, REMEDIES)
+    """Return what follows from these, where each attempt was of the choice that its step named."""
+    tried, following = [], Again(choices[0])
+    for cause in causes:
+        tried.append((cause, following.choice))
+        following = next_step(tried, choices, REMEDIES)
+    return following
 
 
 def test_every_row_has_advice():
@@ -58,6 +63,15 @@ def test_what_time_alone_does_not_mend_goes_round_a_few_times(cause, rounds):
         assert isinstance(step(*[cause] * times), Again)
     assert step(*[cause] * 2 * rounds) == GiveUp()
     assert step(*[cause] * rounds, choices=[{}]) == GiveUp()
+
+
+def test_a_choice_that_is_not_offered_is_left_out_and_the_others_are_waited_for():
+    shortage = "InsufficientInstanceCapacity"
+    assert step(shortage, "Unsupported").choice == CHOICES[0]
+    for times in range(1, 50):
+        following = step(shortage, "Unsupported", *[shortage] * times)
+        assert following.choice == CHOICES[0]
+        assert following.pause >= times
 
 
 @pytest.mark.parametrize(
