@@ -1117,3 +1117,40 @@ def test_a_time_of_an_odd_zone_beside_others_ends_nothing(run, zone):
         assert len(results.succeeded) == 2
 
     run(main)
+
+
+def test_a_lone_id_that_is_not_found_within_a_group_of_exceptions_is_absent(run):
+    async def main():
+        source = ScriptedSource({})
+        source.fail(lambda: ExceptionGroup("tasks", [greenroom.NotFound("who?")]))
+        async with Poller(source, not_found_grace=10) as poller:
+            results = await poller.wait_all(["s-1"], until="READY", timeout=60)
+        assert results["s-1"].verdict is Verdict.MISSING
+        assert len(source.calls) < 20
+
+    run(main)
+
+
+def test_who_joins_does_not_put_off_a_session_beyond_its_ceiling(run):
+    async def main():
+        source = ScriptedSource({"s-1": [(0, "CREATE_IN_PROGRESS")]}, max_batch=1)
+        schedule = greenroom.PayAsYouWait(ceiling=20)
+        async with Poller(source, schedule=schedule) as poller, poller.watch(["s-1"]):
+            await anyio.sleep(16)
+            async with poller.watch(["s-1"]):
+                await anyio.sleep(30)
+        times = [call.at for call in source.calls]
+        assert max(later - earlier for earlier, later in pairwise(times)) <= 20
+
+    run(main)
+
+
+def test_a_state_that_is_unknown_refuses_nobody_once_the_session_is_gone(run):
+    async def main():
+        source = ScriptedSource({"s-1": [(0, "NOVEL"), (60, None)]})
+        async with Poller(source, strict=True) as poller, poller.watch(["s-1"]):
+            await anyio.sleep(80)
+            results = await poller.wait_all(["s-1"], until="DELETED", timeout=60)
+        assert results["s-1"].verdict is Verdict.SUCCESS
+
+    run(main)

@@ -62,6 +62,8 @@ class Agenda:
     def soon(self, session_id: str, now: float) -> None:
         """Give `session_id`, for which a wait has begun, a turn in the next newcomers' call."""
         if self._suspects.suspected(session_id, now):
+            self._regular.welcome(session_id, now)
+            self._regular.put_off(session_id)
             self._suspects.put_soon(now, session_id)
         elif session_id not in self._turns:
             self._regular.welcome(session_id, now)

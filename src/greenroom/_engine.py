@@ -417,7 +417,7 @@ class Engine:
         self._log.error("callback.failed", id=event.id, callback=name, exc_info=error)
 
     def _refusal(self, tracker: Tracker) -> TableError | None:
-        if not self._strict or tracker.state not in self._unknown_states:
+        if not self._strict or tracker.absent or tracker.state not in self._unknown_states:
             return None
         return TableError(
             f"{tracker.id} is in {tracker.state}, which is no state of {self.table.kind}"

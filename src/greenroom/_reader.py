@@ -292,7 +292,9 @@ class Reader:
                     raise
                 return Unavailable("the source let a cancellation of its own escape")
             except Exception as error:  # noqa: BLE001  # a source may raise anything
-                return self._raised(error)
+                told = self._raised(error)
+                absent = isinstance(told, NotFound) and len(ids) == 1 and not told.seen
+                return {} if absent else told
         return Unavailable(f"no answer within {self._call_timeout:g} s")
 
     def _raised(self, error: Exception) -> SourceError:
@@ -361,7 +363,7 @@ class Reader:
         named = [id_ for id_ in asked if id_ in error.ids]
         # To name all of them tells nothing, until it is said of those who were named before.
         vague = len(named) == len(asked) > 1 and not self._suspects.all_suspected(asked, now)
-        self._suspects.blame(asked, named, now)
+        self._suspects.blame(rest, named, now)
         absent = []
         if isinstance(error, NotFound) and not vague:
             absent = [id_ for id_ in rest if id_ in named]

@@ -199,8 +199,10 @@ class Worth:
     def welcome(self, session_id: str, now: float) -> None:
         """Give a turn at once, or soon in company, to a session that somebody new waits for."""
         known = self._seats.get(session_id)
-        if known is not None and known.waiting and known.came < math.inf:
-            return
+        if known is not None and known.waiting:
+            by = known.last + self._schedule.ceiling_at(known.last - known.entered)
+            if known.came < math.inf or by <= now + self._longest_welcome():
+                return
         seat = _Seat(session_id, None, now, now)
         seat.came, seat.called_before = now, self._called_at
         if known is not None:
