@@ -7,7 +7,13 @@ MODULES = [
     "greenroom.events",
     "greenroom.testing",
     "greenroom.simulator",
+    "greenroom.sources",
+    "greenroom.sources.appstream",
+    "greenroom.sources.deadline",
+    "greenroom.sources.ec2",
     "greenroom.sources.nimble",
+    "greenroom.sources.workspaces",
+    "greenroom.sources.workspaces_instances",
 ]
 
 

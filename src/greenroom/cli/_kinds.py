@@ -166,7 +166,8 @@ def kind_of(name: str) -> Kind:
         from greenroom.sources._waiters import waiter_kind
 
         return _waiting_as_botocore(waiter_kind(*rest))
-    close = get_close_matches(name.lower(), KINDS, n=1, cutoff=0.5)
+    begun = [kind for kind in KINDS if name and kind.startswith(name.lower())]
+    close = begun[:1] or get_close_matches(name.lower(), KINDS, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]}? " if close else ""
     known = f"{', '.join(KINDS)} and aws:SERVICE:WAITER"
     raise click.BadParameter(f"there is no kind {name!r}; {hint}the kinds are {known}")

@@ -13,6 +13,8 @@ from __future__ import annotations
 from greenroom._states import TransitionTable
 from greenroom.sources._aws_kind import AwsKind, Read, at
 
+__all__ = ["FLEET", "IMAGE_BUILDER", "KINDS", "connect"]
+
 FLEET = AwsKind(
     table=TransitionTable(
         kind="appstream-fleet",

@@ -16,6 +16,8 @@ from typing import Any
 from greenroom._states import Observation, TransitionTable
 from greenroom.sources._aws_kind import AwsKind, Read, at
 
+__all__ = ["FLEET", "JOB", "KINDS", "SESSION", "WORKER", "connect"]
+
 MAX_BATCH = 100
 """Most identifiers in one call of any of the three."""
 

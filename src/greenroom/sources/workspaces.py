@@ -13,6 +13,8 @@ from __future__ import annotations
 from greenroom._states import TransitionTable
 from greenroom.sources._aws_kind import AwsKind, Read, at
 
+__all__ = ["KINDS", "WORKSPACE", "connect"]
+
 _UP_AGAIN = ("AVAILABLE", "UNHEALTHY", "IMPAIRED", "ERROR")
 _TERMINATE = {"terminate": "TERMINATING"}
 _RENEW = {"rebuild": "REBUILDING", "restore": "RESTORING"}

@@ -12,6 +12,8 @@ from __future__ import annotations
 from greenroom._states import TransitionTable
 from greenroom.sources._aws_kind import AwsKind, Read, at
 
+__all__ = ["KINDS", "WORKSPACES_INSTANCE", "connect"]
+
 _DELETE = {"delete": "DEALLOCATING"}
 
 WORKSPACES_INSTANCE = AwsKind(
