@@ -82,7 +82,7 @@ def kind_of(provider: object) -> LaunchKind:
     launches = getattr(provider, "launches", None)
     if not isinstance(launches, LaunchKind):
         raise ConfigurationError(
-            f"a {type(provider).__name__} launches nothing: pass what `nimble.connect` or "
-            "`ec2.connect` yields"
+            f"{type(provider).__name__} only reads: to launch, start, stop or delete, pass what "
+            "`nimble.connect` or `ec2.connect` yields, or a provider with `launches`"
         )
     return launches
