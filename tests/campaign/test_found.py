@@ -1,0 +1,83 @@
+"""What the campaign found, each as the smallest case that showed it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import anyio
+import pytest
+
+import greenroom
+from greenroom import PayAsYouWait, Poller, Verdict
+from greenroom.testing import ScriptedSource
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_an_id_that_made_calls_fail_may_be_waited_for_again_once_it_exists(run, named):
+    async def main():
+        source = ScriptedSource(
+            {"young": [(0, None), (20, "READY")], "old": [(0, "CREATE_IN_PROGRESS")]}
+        )
+        source.fail(
+            lambda: greenroom.NotFound("who is young?", ids=["young"] if named else []),
+            when=lambda call: "young" in call.ids and call.at < 20,
+        )
+        async with Poller(source, not_found_grace=1) as poller, poller.watch(["old"]):
+            first = await poller.wait_all(["young", "old"], until="READY", timeout=15)
+            assert first["young"].verdict is Verdict.MISSING
+            await anyio.sleep(10)
+            again = await poller.wait_all(["young", "old"], until="READY", timeout=60)
+        assert again["young"].verdict is Verdict.SUCCESS
+        assert again["old"].verdict is Verdict.TIMEOUT
+
+    run(main)
+
+
+def test_a_lone_id_that_is_not_found_within_a_group_of_exceptions_is_absent(run):
+    async def main():
+        source = ScriptedSource({})
+        source.fail(lambda: ExceptionGroup("tasks", [greenroom.NotFound("who?")]))
+        async with Poller(source, not_found_grace=10) as poller:
+            results = await poller.wait_all(["s-1"], until="READY", timeout=60)
+        assert results["s-1"].verdict is Verdict.MISSING
+        assert len(source.calls) < 20
+
+    run(main)
+
+
+def test_somebody_who_joins_does_not_put_off_a_session_beyond_its_ceiling(run):
+    async def main():
+        source = ScriptedSource({"s-1": [(0, "CREATE_IN_PROGRESS")]}, max_batch=1)
+        schedule = PayAsYouWait(ceiling=20)
+        async with Poller(source, schedule=schedule) as poller, poller.watch(["s-1"]):
+            await anyio.sleep(16)
+            async with poller.watch(["s-1"]):
+                await anyio.sleep(30)
+        times = [call.at for call in source.calls]
+        assert max(later - earlier for earlier, later in pairwise(times)) <= 20
+
+    run(main)
+
+
+def test_an_unknown_state_refuses_nobody_once_the_session_is_gone(run):
+    async def main():
+        source = ScriptedSource({"s-1": [(0, "NOVEL"), (60, None)]})
+        async with Poller(source, strict=True) as poller, poller.watch(["s-1"]):
+            await anyio.sleep(80)
+            results = await poller.wait_all(["s-1"], until="DELETED", timeout=60)
+        assert results["s-1"].verdict is Verdict.SUCCESS
+
+    run(main)
+
+
+def test_those_who_left_before_a_call_about_them_failed_are_not_remembered(run):
+    async def main():
+        source = ScriptedSource({}, latency=2)
+        source.fail(lambda: greenroom.NotFound("one of you"))
+        async with Poller(source) as poller:
+            async with poller.watch(["s-1", "s-2"]):
+                await anyio.sleep(1)
+            await anyio.sleep(5)
+            assert not poller._engine.reader._suspects._perhaps
+
+    run(main)
