@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -258,33 +257,5 @@ def test_access_that_is_denied_to_one_by_name_is_denied_to_no_other(run):
         assert results["secret"].verdict is Verdict.ERROR
         assert len(results.succeeded) == 30
         assert len(mixed(source, "secret")) == 1
-
-    run(main)
-
-
-@pytest.mark.parametrize("named", [True, False])
-def test_a_suspect_may_be_waited_for_again_once_it_exists(run, named):
-    async def main():
-        source = Strict({"young": script(20, from_=20), "old": script(900)}, named=named)
-        async with Poller(source, not_found_grace=1) as poller, poller.watch(["old"]):
-            first = await poller.wait_all(["young", "old"], until="READY", timeout=15)
-            assert first["young"].verdict is Verdict.MISSING
-            await anyio.sleep(10)
-            again = await poller.wait_all(["young", "old"], until="READY", timeout=60)
-        assert again["young"].verdict is Verdict.SUCCESS
-        assert again["old"].verdict is Verdict.TIMEOUT
-
-    run(main)
-
-
-def test_those_who_left_before_a_call_about_them_failed_are_not_remembered(run):
-    async def main():
-        source = ScriptedSource({}, latency=2)
-        source.fail(lambda: greenroom.NotFound("one of you"))
-        async with Poller(source) as poller:
-            async with poller.watch(["s-1", "s-2"]):
-                await anyio.sleep(1)
-            await anyio.sleep(5)
-            assert not poller._engine.reader._suspects._perhaps
 
     run(main)

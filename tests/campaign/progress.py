@@ -95,7 +95,8 @@ class Progress:
             failed = outcome.kind != "notfound" or len(call.ids) > 1
         for id_ in call.ids:
             self._in_flight[poller, id_][call.asked_at] = at
-            within, why = (RETRY, "a failed call") if failed else (self._gap, "its turn")
+            again = failed and not (isinstance(outcome, Failed) and id_ in outcome.seen)
+            within, why = (RETRY, "a failed call") if again else (self._gap, "its turn")
             self.demanded(poller, id_, at, why, within)
 
     def slowed(self, at: float, retry_after: object) -> None:
