@@ -128,7 +128,8 @@ class Backoff:
     Attributes:
         initial: Seconds that bound the first wait.
         factor: What the bound is multiplied by with each look at an unchanged state; 1.1 or more.
-        ceiling: Seconds that no wait exceeds.
+        ceiling: Seconds that no wait exceeds as it is drawn. A poller whose calls cannot read all
+            sessions at once spreads them, by which one may go unread for longer.
         floor: Seconds that no wait falls below.
         jitter: Draws a wait from its bound; `backoff.full_jitter` unless given.
 

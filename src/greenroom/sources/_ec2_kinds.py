@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from greenroom._states import Observation, TransitionTable
 from greenroom.sources._aws_kind import AwsKind, Read, at
-
-if TYPE_CHECKING:
-    pass
 
 _ID = {"InstanceId": "i-"}
 
