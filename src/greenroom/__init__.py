@@ -64,7 +64,8 @@ from greenroom._schedule import Backoff, Every, PayAsYouWait, Schedule
 from greenroom._source import PagedSource, Source
 from greenroom._specs import Choice, WorkstationSpec
 from greenroom._states import ANY_STATE, Goal, Observation, TransitionTable, Verdict
-from greenroom._waiting import AsCompleted, Watch
+from greenroom._waiting import AsCompleted
+from greenroom._watching import Watch
 from greenroom.sources import _ec2_launch as _ec2_launch  # makes the kind known
 from greenroom.sources._nimble_launch import REMEDIES, read_specs
 from greenroom.sources._nimble_launch import SessionSpec as Spec

@@ -2,19 +2,21 @@
 
 Every (callback, session) pair has a queue of its own and, while it is not empty, one task that
 drains it. So a callback sees the transitions of a session one after the other, while a slow or
-raising one delays neither polling, nor another callback, nor itself on another session.
+raising one delays neither polling, nor another callback, nor itself on another session. One that
+*blocks* delays everything: that is measured, and its name is told.
 """
 
 from __future__ import annotations
 
-import inspect
+import functools
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 
 from greenroom import _cancellation
+from greenroom._blocking import LIMIT, Holding
 from greenroom._errors import ConfigurationError
 from greenroom._results import Transition, WaitResult
 from greenroom._states import TransitionTable, Verdict
@@ -32,13 +34,44 @@ What it returns is awaited if it can be, and ignored.
 """
 
 
-class _Registration:
-    """One callback for one trigger."""
+BEHIND = 16
+"""Events of one session that wait for one callback when it is said to be behind."""
 
-    __slots__ = ("callback",)
+
+class Told(Protocol):
+    """Who is told of callbacks that misbehave. They are named as `name_of` does."""
+
+    def callback_failed(
+        self, callback: str, event: Transition | WaitResult, error: BaseException
+    ) -> None:
+        """Take in that a callback raised."""
+        ...
+
+    def callback_blocked(
+        self, callback: str, event: Transition | WaitResult, seconds: float, *, again: bool
+    ) -> None:
+        """Take in that a callback held the event loop; `again` if it was as bad before."""
+        ...
+
+    def callback_behind(self, callback: str, event: Transition | WaitResult) -> None:
+        """Take in that many events of one session wait for a callback. Told once of each."""
+        ...
+
+
+class _Registration:
+    """One callback for one trigger, and what was said of it.
+
+    Attributes:
+        held: The longest that it was said to have held the event loop, in seconds.
+        behind: Whether it was said to be behind.
+    """
+
+    __slots__ = ("behind", "callback", "held")
 
     def __init__(self, callback: Callback) -> None:
         self.callback = callback
+        self.held = 0.0
+        self.behind = False
 
 
 class Callbacks:
@@ -46,16 +79,12 @@ class Callbacks:
 
     Args:
         table: Where the states of triggers are looked up.
-        failed: Told of every exception that a callback raises, with the event it was called for.
+        told: Who is told of callbacks that raise, block or fall behind.
     """
 
-    def __init__(
-        self,
-        table: TransitionTable,
-        failed: Callable[[Callback, Transition | WaitResult, BaseException], None],
-    ) -> None:
+    def __init__(self, table: TransitionTable, told: Told) -> None:
         self._table = table
-        self._failed = failed
+        self._told = told
         self._by_change: dict[Trigger, list[_Registration]] = {}
         self._by_verdict: dict[Verdict, list[_Registration]] = {}
         self._queues: dict[tuple[Hashable, str], deque[Transition | WaitResult]] = {}
@@ -97,6 +126,11 @@ class Callbacks:
         """Hand a result to those who asked for its verdict."""
         self._hand(self._by_verdict.get(event.verdict, ()), event, tasks)
 
+    @property
+    def backlog(self) -> int:
+        """Events that wait until a callback is done with an earlier one of their session."""
+        return sum(map(len, self._queues.values()))
+
     def _check(self, trigger: str | tuple[str | None, str | None]) -> None:
         states = trigger if isinstance(trigger, tuple) else (trigger,)
         if isinstance(trigger, tuple) and (len(trigger) != 2 or "*" in trigger):
@@ -116,26 +150,45 @@ class Callbacks:
             # Bound methods are made anew at each access, but compare and hash as one.
             one = callback if isinstance(callback, Hashable) else id(callback)
             key = (one, event.id)
-            if key in self._queues:
-                self._queues[key].append(event)
-            else:
+            if key not in self._queues:
                 self._queues[key] = deque((event,))
-                tasks.start_soon(self._drain, callback, key)
+                tasks.start_soon(self._drain, registration, key)
+                continue
+            self._queues[key].append(event)
+            if len(self._queues[key]) >= BEHIND and not registration.behind:
+                registration.behind = True
+                self._told.callback_behind(name_of(callback), event)
 
-    async def _drain(self, callback: Callback, key: tuple[Hashable, str]) -> None:
+    async def _drain(self, registration: _Registration, key: tuple[Hashable, str]) -> None:
         queue = self._queues[key]
         try:
             while queue:
-                event = queue.popleft()
-                try:
-                    returned = callback(event)
-                    if inspect.isawaitable(returned):
-                        await returned
-                except anyio.get_cancelled_exc_class() as error:
-                    if _cancellation.is_ours():
-                        raise
-                    self._failed(callback, event, error)
-                except Exception as error:  # noqa: BLE001  # a callback may raise anything
-                    self._failed(callback, event, error)
+                await self._call(registration, queue.popleft())
         finally:
             del self._queues[key]
+
+    async def _call(self, registration: _Registration, event: Transition | WaitResult) -> None:
+        callback = registration.callback
+        holding = Holding()
+        try:
+            await holding.run(callback, event)
+        except anyio.get_cancelled_exc_class() as error:
+            if _cancellation.is_ours():
+                raise
+            self._told.callback_failed(name_of(callback), event, error)
+        except Exception as error:  # noqa: BLE001  # a callback may raise anything
+            self._told.callback_failed(name_of(callback), event, error)
+        finally:
+            if holding.longest >= LIMIT:
+                again = holding.longest < 2 * registration.held
+                registration.held = max(registration.held, holding.longest)
+                self._told.callback_blocked(name_of(callback), event, holding.longest, again=again)
+
+
+def name_of(callback: Callback) -> str:
+    """Return where a callback is defined: `module.function`, or the class of what is called."""
+    while isinstance(callback, functools.partial):
+        callback = callback.func
+    defined = callback if hasattr(callback, "__qualname__") else type(callback)
+    module = getattr(defined, "__module__", None)
+    return f"{module}.{defined.__qualname__}" if module else defined.__qualname__

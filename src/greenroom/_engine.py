@@ -21,7 +21,7 @@ import anyio
 
 from greenroom import _log
 from greenroom._alarms import Alarms
-from greenroom._callbacks import Callback, Callbacks
+from greenroom._callbacks import Callbacks
 from greenroom._errors import GreenroomError, PollerClosed, TableError
 from greenroom._history import History
 from greenroom._intervals import Intervals
@@ -32,7 +32,8 @@ from greenroom._source import Source
 from greenroom._states import Observation, Verdict
 from greenroom._tracker import Patience, Tracker
 from greenroom._turns import Look
-from greenroom._waiting import Wait, Watch
+from greenroom._waiting import Wait
+from greenroom._watching import Watch
 from greenroom._worth import Worth
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class Engine:
         transitions: Changes seen.
         stale: Answers not believed.
         callback_failures: Exceptions that callbacks raised.
+        callbacks_blocked: Times that a callback held the event loop.
         outcomes: Waits that ended, by verdict.
         callback_errors: The latest of what callbacks raised.
         sessions: Those being polled, by id.
@@ -115,9 +117,10 @@ class Engine:
         strict: bool,
     ) -> None:
         self.table = source.table
-        self.callbacks = Callbacks(self.table, self._callback_failed)
+        self.callbacks = Callbacks(self.table, self)
         self.alarms = Alarms()
-        self.reads = self.transitions = self.stale = self.callback_failures = 0
+        self.reads = self.transitions = self.stale = 0
+        self.callback_failures = self.callbacks_blocked = 0
         self.outcomes: Counter[Verdict] = Counter()
         self.callback_errors: deque[BaseException] = deque(maxlen=MAX_CALLBACK_ERRORS)
         self.sessions: dict[str, Session] = {}
@@ -318,6 +321,29 @@ class Engine:
             if wait.final_at <= asked_at:
                 self.settle(wait, Verdict.TIMEOUT)
 
+    # What the callbacks tell.
+
+    def callback_failed(
+        self, callback: str, event: Transition | WaitResult, error: BaseException
+    ) -> None:
+        """Take in that a callback raised."""
+        self.callback_failures += 1
+        self.callback_errors.append(error)
+        self._log.error("callback.failed", id=event.id, callback=callback, exc_info=error)
+
+    def callback_blocked(
+        self, callback: str, event: Transition | WaitResult, seconds: float, *, again: bool
+    ) -> None:
+        """Take in that a callback held the event loop."""
+        self.callbacks_blocked += 1
+        if not again:
+            held = round(seconds, 3)
+            self._log.warning("callback.blocked", id=event.id, callback=callback, seconds=held)
+
+    def callback_behind(self, callback: str, event: Transition | WaitResult) -> None:
+        """Take in that many events of one session wait for a callback."""
+        self._log.warning("callback.behind", id=event.id, callback=callback)
+
     def _told(self, session: Session, transition: Transition | None, asked_at: float) -> None:
         """Pass on what an answer showed, settle what it decides, and give the next turn."""
         self.reads += 1
@@ -343,7 +369,8 @@ class Engine:
             if not session.waits:
                 del tracker.history[:-1]
             for watch in session.watches:
-                watch.put(transition)
+                if watch.put(transition):
+                    self._log.warning("watch.behind", id=transition.id)
             if self._tasks is not None:
                 self.callbacks.transition(transition, self._tasks)
         now = anyio.current_time()
@@ -407,14 +434,6 @@ class Engine:
         self._remembered[tracker.id] = tracker
         if len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)
-
-    def _callback_failed(
-        self, callback: Callback, event: Transition | WaitResult, error: BaseException
-    ) -> None:
-        self.callback_failures += 1
-        self.callback_errors.append(error)
-        name = getattr(callback, "__qualname__", repr(callback))
-        self._log.error("callback.failed", id=event.id, callback=name, exc_info=error)
 
     def _refusal(self, tracker: Tracker) -> TableError | None:
         if not self._strict or tracker.absent or tracker.state not in self._unknown_states:

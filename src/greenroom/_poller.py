@@ -29,7 +29,8 @@ from greenroom._schedule import PayAsYouWait, Schedule, default_schedule
 from greenroom._source import Source
 from greenroom._states import TransitionTable, Verdict
 from greenroom._tracker import Patience
-from greenroom._waiting import AsCompleted, Group, Watch
+from greenroom._waiting import AsCompleted, Group
+from greenroom._watching import Watch
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -60,6 +61,9 @@ class PollerStatistics:
         lag: Seconds by which the call that should be next is overdue.
         last_error: Why the latest call failed that is being tried again; None while calls succeed.
         overload: What would do where calls have come late for half a minute; else None.
+        callbacks_blocked: Times that a callback held the event loop for 0.1 s or more, so that
+            nothing else could run.
+        callback_backlog: Events that wait until a callback is done with an earlier one.
     """
 
     calls: int
@@ -77,6 +81,8 @@ class PollerStatistics:
     lag: float
     last_error: str | None
     overload: Shortfall | None = None
+    callbacks_blocked: int = 0
+    callback_backlog: int = 0
 
 
 class Poller:
@@ -237,7 +243,9 @@ class Poller:
         """Watch sessions: an async iterator over every `Transition` of them, until left.
 
         For a session that this poller has seen before, the first is the last change it knows of.
-        Transitions queue up for a slow consumer without bound.
+        For a consumer that is slow, the last 16 transitions of each session are kept apart; what is
+        older becomes one, whose `skipped` names the states between, so that the states still join
+        up. `conflated` of what this yields counts them.
 
         Raises:
             ConfigurationError, PollerClosed: As for `wait`.
@@ -278,7 +286,9 @@ class Poller:
                 the session's disappearance: the callback is given the `Transition`. Or a `Verdict`
                 with which a wait ends: it is given the `WaitResult`.
             callback: Called once for each event, in order per session. Plain functions run on the
-                event loop and should be short. What it raises is logged and counted.
+                event loop and should be short; one that holds the loop for 0.1 s or more is named
+                in the log (`callback.blocked`) and counted, for it delays every wait. What it
+                raises is logged and counted.
 
         Returns:
             A function that takes the registration back.
@@ -333,6 +343,8 @@ class Poller:
             lag=lag,
             last_error=reader.last_error,
             overload=short and replace(short, lag=max(short.lag, lag)),
+            callbacks_blocked=engine.callbacks_blocked,
+            callback_backlog=engine.callbacks.backlog,
         )
 
     async def _poll(self, scope: anyio.CancelScope) -> None:

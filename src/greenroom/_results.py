@@ -37,8 +37,9 @@ class Transition:
         at: When this read showed it (aware, UTC).
         changed_at: When the service says that it happened, or None.
         elapsed: Seconds from the moment this session was first asked for.
-        skipped: States that it must have passed unseen between the two reads, in order. Only what
-            the transition table proves.
+        skipped: States that it passed between `before` and `after`, in order: unseen between two
+            reads, as far as the transition table proves it; or seen, and told late by a watch whose
+            consumer was slow (the last 16).
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Those who wait: one wait, a group of waits under one deadline, and a watch.
+"""Those who wait: one wait, and a group of waits under one deadline.
 
 A group wakes whoever waits for it and holds no task of its own, so cancelling that task is all it
 takes to leave. The engine settles waits one by one and minds the deadline, also while nobody
@@ -16,14 +16,12 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import anyio
 
-from greenroom._errors import AccessDenied, InvalidRequest
-from greenroom._results import Transition, WaitResult, WaitResults
+from greenroom._results import WaitResult, WaitResults
 from greenroom._states import Goal, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from greenroom._errors import GreenroomError
     from greenroom._tracker import Patience
 
 LAST_LOOK = 2.0
@@ -195,52 +193,3 @@ class AsCompleted(AsyncIterator[WaitResult]):
 
     def __del__(self) -> None:
         self._group.leave_later()
-
-
-class Watch(AsyncIterator[Transition]):
-    """Every transition of some sessions, from the moment of entering until left.
-
-    Where the service refuses an id, iteration raises that error once; iterating again goes on with
-    the others, and ends when none is left.
-    """
-
-    def __init__(self, ids: Iterable[str]) -> None:
-        self._watched = set(ids)
-        self._events: deque[Transition | GreenroomError] = deque()
-        self._changed = anyio.Event()
-        self._closed = False
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Transition:
-        while not self._events:
-            if self._closed:
-                raise StopAsyncIteration
-            if self._changed.is_set():
-                self._changed = anyio.Event()
-            await self._changed.wait()
-        event = self._events.popleft()
-        if isinstance(event, Transition):
-            return event
-        raise event
-
-    def put(self, event: Transition | GreenroomError) -> None:
-        """Hand over an event. The engine calls this."""
-        self._events.append(event)
-        self._changed.set()
-
-    def refuse(self, session_id: str, error: GreenroomError) -> None:
-        """Hand over that the source will not speak about a session. The engine calls this."""
-        kind = AccessDenied if isinstance(error, AccessDenied) else InvalidRequest
-        refusal = kind(str(error), ids=(session_id,))
-        refusal.__cause__ = error
-        self.put(refusal)
-        self._watched.discard(session_id)
-        if not self._watched:
-            self.close()
-
-    def close(self) -> None:
-        """End the iteration after the events that are already here."""
-        self._closed = True
-        self._changed.set()
