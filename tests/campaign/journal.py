@@ -97,12 +97,14 @@ class Watching:
     Attributes:
         told: The changes it was given, and the refusals.
         drained: Whether it was given everything there was for it when it left.
+        conflated: Changes that it was told as part of later ones.
     """
 
     poller: int
     ids: tuple[str, ...]
     told: list[object] = field(default_factory=list)
     drained: bool = False
+    conflated: int = 0
 
 
 @dataclass(eq=False)

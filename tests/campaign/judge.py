@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.campaign.journal import (
     Broken,
@@ -41,6 +41,9 @@ from greenroom import Transition, Verdict, WaitResult
 
 TINY = 1e-6
 LAST_LOOK = 2.0
+BUFFER = 16
+"""Changes of a session that a watch keeps apart."""
+MAX_CALLBACK_ERRORS = 100
 
 ERRORS = {
     "failure": greenroom.WaitFailed,
@@ -472,6 +475,7 @@ def judge(record: Record) -> Counter[str]:
         poller.moves_on()
         steps["transitions told"] += len(poller.told)
         _check_told(record, poller)
+        _check_raised(record, poller)
     _check_delivered(record, pollers)
     progress.check()
     promise(not record.leftovers, f"when nobody waits there is left: {record.leftovers}")
@@ -506,12 +510,68 @@ def _check_told(record: Record, poller: _Poller) -> None:
         for id_ in watching.ids:
             mine = [(at, event) for at, of, event in seen.events if of == id_]
             told = [event for event in watching.told if _id_of(event) == id_]
+            if watching.conflated:
+                told = _apart(id_, told, [event for _, event in mine])
             early = sum(at < seen.left_at - TINY for at, _ in mine)
             promise(
                 not watching.drained or len(told) >= early,
                 f"a watch on {id_} was told {told}; there was {mine}",
             )
             _compare(f"a watch on {id_}", id_, told, [event for _, event in mine], complete=False)
+
+
+def _apart(id_: str, told: list[object], mine: list[object]) -> list[object]:
+    """Return what a slow consumer was told, with what was told together taken apart again."""
+    if len(mine) <= BUFFER:
+        return told
+    apart: list[object] = []
+    for event in told:
+        begin = len(apart)
+        if not isinstance(event, Transition):
+            apart.append(event)
+            continue
+        for last in mine[begin:]:
+            assert isinstance(last, Change)
+            parts = [
+                part for part in mine[begin : mine.index(last) + 1] if isinstance(part, Change)
+            ]
+            between = [
+                state
+                for number, part in enumerate(parts)
+                for state in ((parts[number - 1].after,) if number else ()) + part.skipped
+                if state is not None
+            ]
+            skipped = tuple(between[-BUFFER:])
+            if _is(event, id_, replace(last, before=parts[0].before, skipped=skipped)):
+                apart += [_told_alone(event, part) for part in parts]
+                break
+        else:
+            raise Broken(f"{event} is none of {mine[begin:]}, nor several")
+    return apart
+
+
+def _told_alone(event: Transition, change: Change) -> Transition:
+    """Return a transition that tells a change, as it would have been told to a quick consumer."""
+    shown = change.shown
+    return replace(
+        event,
+        before=change.before,
+        after=change.after,
+        at=wall(change.at),
+        elapsed=change.elapsed,
+        reason=shown and shown.reason,
+        message=shown and shown.message,
+        changed_at=shown and shown.changed_at,
+        skipped=change.skipped,
+    )
+
+
+def _check_raised(record: Record, poller: _Poller) -> None:
+    """Check that leaving raised what callbacks raised, if that was asked for."""
+    asked = record.program.world.raises and poller.number not in record.cut_short
+    most = min(poller.counts["callback_errors"], MAX_CALLBACK_ERRORS) if asked else 0
+    said = record.raised.get(poller.number, 0)
+    promise(said == most, f"leaving raised {said} errors of callbacks; there were {most}")
 
 
 def _id_of(event: object) -> str:

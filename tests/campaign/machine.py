@@ -63,13 +63,16 @@ worlds = st.builds(
     timestamps=st.booleans(),
     skew=st.sampled_from((0.0, 2.0, -90.0, 1e6)),
     schedule=schedules,
+    past=st.booleans(),
     rate=st.sampled_from((20.0, 100.0, 5.0, 1.0)),
     burst=st.sampled_from((10, 3, 1)),
+    adaptive=st.sampled_from((False, False, True)),
     pollers=st.sampled_from((1, 1, 2)),
     settle=st.sampled_from((15.0, 0.0, 4.0)),
     grace=st.sampled_from((12.0, 0.0, 31.0)),
     call_timeout=st.sampled_from((4.0, 1.0)),
     strict=st.sampled_from((False, False, True)),
+    raises=st.sampled_from((False, False, True)),
 )
 
 
@@ -179,7 +182,7 @@ class Campaign(RuleBasedStateMachine):
         pause=pauses,
         crowd=crowds,
         leave_after=leaving,
-        over_each=st.sampled_from((0.0, 0.0, 9.0)),
+        over_each=st.sampled_from((0.0, 0.0, 9.0, 90.0)),
         poller=pollers,
     )
     def watches(
@@ -191,6 +194,16 @@ class Campaign(RuleBasedStateMachine):
         poller: int,
     ) -> None:
         self.add(Watch(self.after(pause), crowd, leave_after, over_each, self.at(poller)))
+
+    @rule(pause=pauses, id_=ids, times=st.integers(9, 20), poller=pollers, data=st.data())
+    def flaps(self, pause: float, id_: str, times: int, poller: int, data: st.DataObject) -> None:
+        """Lead a session to and fro, each time with a hint, while somebody watches who is slow."""
+        at, poller = self.after(pause), self.at(poller)
+        states = data.draw(st.tuples(self.states(), self.states() | st.none()))
+        self.add(Watch(at, (id_,), None, 90.0, poller))
+        for number in range(times):
+            self.steps += [Move(at, id_, states[number % 2]), Notify(at + 0.25, id_, poller)]
+            at += 2.0
 
     @rule(pause=pauses, id_=ids, poller=pollers, times=st.integers(1, 3))
     def hints(self, pause: float, id_: str, poller: int, times: int) -> None:

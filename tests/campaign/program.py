@@ -67,10 +67,10 @@ RETRY_AFTER = MappingProxyType(
 """What a service says of when to come back; some of it cannot be waited for."""
 
 
-DEEDS = ("note", "raise", "cancel", "hang", "stumble", "notify", "wait", "forget")
+DEEDS = ("note", "raise", "cancel", "hang", "stumble", "notify", "wait", "forget", "register")
 """What a callback may do: note what it hears and no more; raise at once; raise a cancellation of
-its own; take long; take long and raise; hint; wait for the session that it hears of; and take its
-own registration back."""
+its own; take long; take long and raise; hint; wait for the session that it hears of; take its own
+registration back; and register another."""
 
 
 class _Data:
@@ -97,7 +97,10 @@ class World(_Data):
         timestamps: Whether the service tells when a state began.
         skew: Seconds by which the service's clock is ahead of the poller's.
         schedule: `("every", s)`, `("backoff", initial, ceiling)` or `("pay", price, ceiling)`.
+        past: Whether one who pays as he waits has a history of other sessions.
         rate, burst: The budget.
+        adaptive: Whether the budget feels for its rate, from a quarter of `rate` on.
+        raises: Whether closing raises what callbacks raised.
         pollers: How many share it.
         settle, grace, call_timeout, strict: As the poller has them.
     """
@@ -109,13 +112,16 @@ class World(_Data):
     timestamps: bool = False
     skew: float = 0.0
     schedule: tuple[str | float | None, ...] = ("every", 5.0)
+    past: bool = False
     rate: float = 20.0
     burst: int = 10
+    adaptive: bool = False
     pollers: int = 1
     settle: float = 15.0
     grace: float = 12.0
     call_timeout: float = 4.0
     strict: bool = False
+    raises: bool = False
 
 
 @dataclass(frozen=True, repr=False)

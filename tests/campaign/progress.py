@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from tests.campaign.journal import Broken, Call, Failed, Waiting
 from tests.campaign.program import IDS, Spend
-from tests.campaign.stage import Record, longest_gap
+from tests.campaign.stage import SLOWEST, Record, longest_gap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ class Progress:
         spent = sum(step.calls for step in record.program.steps if isinstance(step, Spend))
         crowd = {id_ for step in record.program.steps for id_ in getattr(step, "ids", ())}
         queue = 2 * len(crowd) * world.pollers * pages + spent + 2
-        self._queue_time = queue / world.rate
+        self._queue_time = queue / world.rate * (SLOWEST if world.adaptive else 1)
 
     def joined(self, poller: int, id_: str, at: float) -> None:
         """Take in that somebody became interested."""

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import anyio
@@ -23,6 +23,7 @@ import trio
 from tests.campaign.journal import Callback, Journal, Waiting, Watching, wall
 from tests.campaign.program import (
     RETRY_AFTER,
+    TABLES,
     Close,
     Move,
     Notify,
@@ -41,13 +42,27 @@ from tests.campaign.program import (
 from tests.campaign.service import Face, PagedFace, Service
 
 import greenroom
-from greenroom import Backoff, Every, PayAsYouWait, Poller, RateLimiter, Verdict
-from greenroom.testing import run
+from greenroom import (
+    AdaptiveRateLimiter,
+    Backoff,
+    Every,
+    History,
+    Limiter,
+    PayAsYouWait,
+    Poller,
+    RateLimiter,
+    Verdict,
+)
+from greenroom.testing import ScriptedSource, run
 
 TOO_LONG = 100_000.0
 """Seconds of virtual time after which something waits for ever."""
 
 VERDICTS = tuple(verdict for verdict in Verdict if verdict is not Verdict.PENDING)
+
+
+SLOWEST = 4
+"""By how much slower than its highest rate a budget is that feels for it."""
 
 
 class Boom(Exception):
@@ -87,6 +102,7 @@ class Record:
         leftovers: What was found in memory when nobody waited any more.
         tasks_left: Tasks that outlived their pollers.
         cut_short: The pollers that were not left normally.
+        raised: What leaving them raised of their callbacks' errors, by poller.
     """
 
     program: Program
@@ -97,12 +113,13 @@ class Record:
     leftovers: list[str] = field(default_factory=list)
     tasks_left: int = 0
     cut_short: set[int] = field(default_factory=set)
+    raised: dict[int, int] = field(default_factory=dict)
 
 
 class Budget:
     """A limiter of one poller's, before the one that all share; notes what it grants."""
 
-    def __init__(self, limiter: RateLimiter, journal: Journal, poller: int) -> None:
+    def __init__(self, limiter: Limiter, journal: Journal, poller: int) -> None:
         self.grants: deque[int] = deque()
         self._limiter = limiter
         self._journal = journal
@@ -127,6 +144,8 @@ class Budget:
 
 def play(program: Program, backend: str = "asyncio") -> Record:
     """Play a program in virtual time and return what came of it."""
+    if program.world.past:
+        _past(program.world.table)
     random.seed(0)
     trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING = True
     trio._core._run._r.seed(0)
@@ -141,6 +160,33 @@ def longest_gap(world: World) -> float:
     return 2 * float(first if second is None else second)  # as long again for being spread
 
 
+@cache
+def _past(table: str) -> History:
+    """Return what somebody learned who watched a few sessions of this kind."""
+    moves = TABLES[table].moves
+    lives = {
+        f"{state}-{number}": [(0, state), (7 * number, following[0])]
+        for state, following in moves.items()
+        if following
+        for number in range(1, 5)
+    }
+
+    async def watch() -> History:
+        source = ScriptedSource(lives, table=TABLES[table])
+        async with Poller(source, schedule=PayAsYouWait()) as poller, poller.watch(lives):
+            await anyio.sleep(60)
+        return poller.history()
+
+    return run(watch)
+
+
+def _limiter(world: World) -> RateLimiter | AdaptiveRateLimiter:
+    if not world.adaptive:
+        return RateLimiter(world.rate, world.burst)
+    least = world.rate / SLOWEST
+    return AdaptiveRateLimiter(least, burst=world.burst, min_rate=least, max_rate=world.rate)
+
+
 def _schedule(world: World) -> Any:
     match world.schedule:
         case "every", seconds:
@@ -148,7 +194,8 @@ def _schedule(world: World) -> Any:
         case "backoff", initial, ceiling:
             return Backoff(initial=initial, ceiling=ceiling, floor=min(1.0, initial))  # type: ignore
         case _, price, ceiling:
-            return PayAsYouWait(price, ceiling)  # type: ignore[arg-type]
+            history = _past(world.table) if world.past else None
+            return PayAsYouWait(price, ceiling, history=history)  # type: ignore[arg-type]
     raise AssertionError(world)
 
 
@@ -165,7 +212,7 @@ class _Stage:
         self.waitings: dict[Any, Waiting] = {}
 
     async def play(self) -> Record:
-        self.limiter = RateLimiter(self.world.rate, self.world.burst)
+        self.limiter = _limiter(self.world)
         with anyio.fail_after(TOO_LONG):
             async with anyio.create_task_group() as hosts:
                 for number in range(self.world.pollers):
@@ -196,6 +243,7 @@ class _Stage:
             not_found_grace=self.world.grace,
             call_timeout=self.world.call_timeout,
             strict=self.world.strict,
+            raise_callback_errors=self.world.raises,
         )
         leave = anyio.Event()
         try:
@@ -218,6 +266,8 @@ class _Stage:
                         self.journal.note("closed", number)
         except Boom:
             assert self.how[number] == "exception"
+        except BaseExceptionGroup as callbacks_raised:
+            self.record.raised[number] = len(callbacks_raised.exceptions)
 
     def _watch_the_doors(self, number: int, poller: Poller) -> None:
         engine, note = poller._engine, self.journal.note
@@ -388,6 +438,7 @@ class _Stage:
                     await self._listen(watching, changes, step.pause)
             finally:
                 watching.drained = step.pause == 0
+                watching.conflated = changes.conflated
                 self.journal.note("unwatched", step.poller, watching)
 
     async def _listen(self, watching: Watching, changes: Any, pause: float) -> None:
@@ -432,6 +483,8 @@ class _Stage:
                     poller.notify(event.id)
                 case "forget":
                     take_back()
+                case "register" if number in self.pollers and len(callback.heard) <= 2:
+                    self._register(number, "*", "note")
                 case "wait" if len(callback.heard) <= 3:
                     return self._ask(
                         poller, "all", (event.id,), (poller._engine.table.goals[0],), 3
