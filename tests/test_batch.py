@@ -24,7 +24,8 @@ class Diary(Agenda):
 
     def __init__(self, limit):
         self.given = Given()
-        super().__init__(limit, Intervals(self.given, limit), Suspects())
+        self.suspects = Suspects()
+        super().__init__(limit, Intervals(self.given, limit), self.suspects)
 
     def next_due(self, now=0.0):
         return super().next_due(now)
@@ -116,6 +117,50 @@ def test_the_discarded_are_never_taken():
     agenda.discard("c")
     assert agenda.take(0) == ("d",)
     assert agenda.take(0) == ("b",)
+    assert agenda.next_due() == math.inf
+
+
+def test_a_hint_brings_an_urgent_turn_forward_and_never_puts_one_off():
+    agenda = Diary(1)
+    agenda.at_once("a", 0)
+    agenda.at_once("b", 1)
+    agenda.at_once("a", 2)
+    assert agenda.next_due() == 0
+    assert agenda.take(2) == ("a",), "who asked first is read first"
+    agenda.hold("c", 9)
+    agenda.at_once("c", 3)
+    assert agenda.take(3) == ("b",)
+    assert agenda.take(3) == ("c",)
+    assert agenda.next_due() == math.inf
+
+
+def test_a_second_hint_at_the_same_moment_changes_no_order():
+    agenda = Diary(1)
+    for session_id in "aba":
+        agenda.at_once(session_id, 5)
+    assert [agenda.take(5), agenda.take(5), agenda.take(5)] == [("a",), ("b",), ()]
+
+
+def test_suspects_are_hinted_at_and_held_back_apart_from_the_others():
+    agenda = Diary(10)
+    agenda.suspects.blame(["bad"], ["bad"], 0)
+    agenda.at_once("good", 0)
+    agenda.at_once("bad", 0)
+    assert [agenda.take(0), agenda.take(0)] == [("bad",), ("good",)]
+    agenda.hold("bad", 7)
+    agenda.at_once("good", 7)
+    assert agenda.take(6.9) == ()
+    assert [agenda.take(7), agenda.take(7)] == [("bad",), ("good",)]
+    assert agenda.next_due() == math.inf
+
+
+def test_who_is_asked_apart_has_no_other_turn():
+    agenda = Diary(10)
+    agenda.suspects.blame(["bad"], ["bad"], 0)
+    agenda.at_once("bad", 0)
+    agenda.later("good", 0, 3)
+    agenda.apart(("bad", "good"), 1)
+    assert agenda.take(1) == ("bad", "good")
     assert agenda.next_due() == math.inf
 
 

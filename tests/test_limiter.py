@@ -155,6 +155,30 @@ def test_a_refunded_grant_can_be_used_again_at_once(run):
     run(main)
 
 
+def test_grants_refunds_and_throttles_are_counted(run):
+    async def main():
+        limiter = greenroom.RateLimiter(max_rate=10, burst=5)
+        for _ in range(4):
+            await limiter.acquire()
+        limiter.refund()
+        assert limiter.statistics().granted == 3
+        limiter.slow_down()
+        limiter.slow_down()
+        assert limiter.statistics().throttled == 2
+
+    run(main)
+
+
+def test_a_refund_is_one_token():
+    bucket = TokenBucket(10.0, 5)
+    for _ in range(5):
+        bucket.take(0.0)
+    bucket.put_back()
+    assert bucket.ready_in(0.0) == 0
+    bucket.take(0.0)
+    assert bucket.ready_in(0.0) > 0
+
+
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf"), "10", None, True])
 def test_an_impossible_rate_is_refused_with_its_value(rate):
     with pytest.raises(greenroom.ConfigurationError, match="max_rate="):
@@ -461,6 +485,11 @@ def test_an_adaptive_limiter_shows_its_figures(run):
         assert (figures.throttled, figures.waiting) == (1, 0)
 
     run(main)
+
+
+def test_an_adaptive_rate_may_begin_at_either_of_its_bounds():
+    AdaptiveRateLimiter(2.0, min_rate=2.0, max_rate=3.0)
+    AdaptiveRateLimiter(3.0, min_rate=2.0, max_rate=3.0)
 
 
 def test_an_adaptive_limiter_shows_how_to_make_another():

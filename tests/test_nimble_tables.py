@@ -169,6 +169,9 @@ GOOD: dict[str, Any] = {
         ({"gone": "LOST"}, "gone .*'LOST'"),
         ({"goals": ("STUCK",)}, "both a goal and a failure"),
         ({"goals": ("OPENING",)}, "no other state leads to the goal OPENING"),
+        ({"goals": "OPEN"}, r"goals: 'OPEN' is text; write \('OPEN',\)"),
+        ({"failures": "STUCK"}, "failures: 'STUCK' is text"),
+        ({"moves": GOOD["moves"] | {"OPENING": "OPEN"}}, "OPENING: 'OPEN' is text"),
     ],
 )
 def test_a_table_that_contradicts_itself_is_refused(wrong: dict[str, Any], said: str) -> None:

@@ -117,6 +117,67 @@ def test_details_can_be_forgotten_without_forgetting_the_state():
     assert len(memory.history) == 1
 
 
+def test_answers_and_looks_at_the_present_state_are_counted():
+    memory = tracker()
+    see(memory, "CREATE_IN_PROGRESS", now=0)
+    assert (memory.reads, memory.looks) == (1, 1)
+    for now in (1, 2, 3):
+        see(memory, "CREATE_IN_PROGRESS", now=now)
+    memory.unlisted()
+    memory.unlisted()
+    assert (memory.reads, memory.looks) == (6, 6)
+    miss(memory, now=4)
+    assert (memory.reads, memory.looks) == (7, 1), "an absence begins anew"
+    miss(memory, now=5)
+    miss(memory, now=6)
+    assert (memory.reads, memory.looks) == (9, 3)
+
+
+def test_a_disappearance_says_when_it_was_seen():
+    memory = tracker()
+    see(memory, "READY", now=3)
+    gone = miss(memory, now=8)
+    assert (gone.id, gone.at, gone.elapsed) == ("s-1", AT, 5)
+
+
+def test_one_that_vanished_and_came_back_at_rest_was_seen_to_move():
+    memory = tracker(settle=30, grace=0)
+    see(memory, "READY", now=0)
+    miss(memory, now=10)
+    see(memory, "STOPPED", now=11)
+    assert memory.verdict(READY, since=5, now=11) is Verdict.UNREACHABLE
+
+
+def test_an_answer_of_the_same_second_is_no_old_news():
+    memory = tracker()
+    see(memory, "CREATE_IN_PROGRESS", now=0, changed_at=5)
+    assert see(memory, "READY", now=1, changed_at=5).after == "READY"
+
+
+def test_old_news_is_measured_from_the_last_answer():
+    memory = tracker(settle=30)
+    see(memory, "READY", now=1000, changed_at=9)
+    assert see(memory, "CREATE_IN_PROGRESS", now=1010, changed_at=0) is None
+
+
+def test_what_was_never_read_is_not_in_doubt():
+    memory = tracker()
+    assert not memory.in_doubt(READY), "it is to be read anyway"
+    miss(memory, now=0)
+    assert memory.in_doubt(READY)
+    see(memory, "CREATE_IN_PROGRESS", now=1)
+    assert not memory.in_doubt(READY)
+    see(memory, "STOPPED", now=2)
+    assert memory.in_doubt(READY)
+
+
+def test_a_not_found_is_worth_a_call_once_the_grace_of_the_wait_is_over():
+    memory = tracker(grace=30)
+    assert not memory.absence_would_count(READY, since=100, now=129)
+    assert memory.absence_would_count(READY, since=100, now=130)
+    assert memory.absence_would_count(DELETED, since=100, now=100)
+
+
 @given(
     st.lists(
         st.tuples(
