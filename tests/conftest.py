@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Literal
 
 import hypothesis
 import pytest
+import structlog
 
 from greenroom import testing
 
@@ -23,6 +24,13 @@ Run = Callable[[Callable[[], Awaitable[Any]]], Any]
 def seeded() -> None:
     """Give the jitter of every test the same draws."""
     random.seed(2024)
+
+
+@pytest.fixture(autouse=True)
+def unconfigured() -> Iterator[None]:
+    """Take back what a test configured of structlog: capturing its logs configures it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(params=["asyncio", "trio"])

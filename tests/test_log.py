@@ -71,3 +71,18 @@ def test_no_handler_of_ours_is_on_the_root_logger():
         handler.__class__.__module__.startswith("greenroom")
         for handler in logging.getLogger().handlers
     )
+
+
+def test_a_service_that_makes_up_states_fills_neither_log_nor_memory(caplog):
+    caplog.set_level(logging.WARNING, "greenroom")
+
+    async def main():
+        script = [(number, f"STATE-{number}") for number in range(300)]
+        source = ScriptedSource({"s-1": script})
+        async with greenroom.Poller(source, schedule=greenroom.Every(0.5)) as poller:
+            results = await poller.wait_all(["s-1"], until="READY", timeout=310)
+        assert len(results["s-1"].history) == 300
+
+    run(main)
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == len(set(told)) == 100

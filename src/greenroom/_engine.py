@@ -50,6 +50,9 @@ MAX_REMEMBERED = 10_000
 UNKNOWN = "?"
 """The one state that those which the table does not know are for the order of turns."""
 
+MAX_UNKNOWN_STATES = 100
+"""States that the table does not know of which each is logged once; of further ones none is."""
+
 LAG_INTERVAL = 10.0
 """Seconds between looks at how long the next call has been waiting to be made."""
 
@@ -274,13 +277,18 @@ class Engine:
         self, session_id: str, session: Session, seen: Observation, asked_at: float, now: float
     ) -> None:
         tracker = session.tracker
-        if seen.state not in self.table.moves and seen.state not in self._unknown_states:
-            self._unknown_states.add(seen.state)
-            self._log.warning("state.unknown", id=session_id, state=seen.state)
+        if seen.state not in self.table.moves:
+            self._unknown(session_id, seen.state)
         before = tracker.stale
         transition = tracker.observe(seen, asked_at=asked_at, now=now, at=self._utc(now))
         self.stale += tracker.stale - before
         self._told(session, transition, asked_at)
+
+    def _unknown(self, session_id: str, state: str) -> None:
+        said = self._unknown_states
+        if state not in said and len(said) < MAX_UNKNOWN_STATES:
+            said.add(state)
+            self._log.warning("state.unknown", id=session_id, state=state)
 
     def not_found(self, session_id: str, asked_at: float) -> None:
         """Take in that a session does not exist."""
@@ -436,7 +444,7 @@ class Engine:
             self._remembered.popitem(last=False)
 
     def _refusal(self, tracker: Tracker) -> TableError | None:
-        if not self._strict or tracker.absent or tracker.state not in self._unknown_states:
+        if not self._strict or tracker.absent or self._known(tracker.state) != UNKNOWN:
             return None
         return TableError(
             f"{tracker.id} is in {tracker.state}, which is no state of {self.table.kind}"
