@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from greenroom._batch import Agenda, split
 from greenroom._intervals import Intervals
-from greenroom._suspects import Suspects
+from greenroom._suspects import PAUSE, Suspects
 from greenroom._turns import Look
 
 
@@ -152,6 +152,34 @@ def test_suspects_are_hinted_at_and_held_back_apart_from_the_others():
     assert agenda.take(6.9) == ()
     assert [agenda.take(7), agenda.take(7)] == [("bad",), ("good",)]
     assert agenda.next_due() == math.inf
+
+
+def test_suspects_come_anew_and_stay_apart_in_growing_pauses():
+    agenda = Diary(10)
+    agenda.suspects.blame(["bad"], ["bad"], 0)
+    agenda.soon("bad", 1)
+    agenda.soon("good", 1)
+    assert [agenda.take(1), agenda.take(1)] == [("bad",), ("good",)]
+    agenda.given.interval = 2.0
+    agenda.stayed({"bad": 1, "good": 1}, 1)
+    assert agenda.next_due() == pytest.approx(3)
+    assert agenda.take(3) == ("good",)
+    due = agenda.next_due()
+    assert 1 + PAUSE.floor <= due <= 1 + PAUSE.ceiling
+    assert agenda.take(due) == ("bad",)
+    assert agenda.next_due() == math.inf
+
+
+def test_an_answer_ends_a_turn_that_came_meanwhile():
+    agenda = Diary(10)
+    agenda.at_once("a", 0)
+    assert agenda.take(0) == ("a",)
+    agenda.at_once("a", 1)
+    agenda.at_once("b", 1)
+    agenda.given.interval = 9.0
+    agenda.stayed({"a": 1}, 2)
+    assert agenda.take(2)[0] == "b"
+    assert agenda.next_due() in (11, math.inf)
 
 
 def test_who_is_asked_apart_has_no_other_turn():

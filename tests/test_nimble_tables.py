@@ -182,7 +182,13 @@ def test_a_table_that_contradicts_itself_is_refused(wrong: dict[str, Any], said:
 
 @pytest.mark.parametrize(
     ("until", "said"),
-    [("ready", "did you mean 'READY'"), ([], "empty"), (["READY", "XYZ"], "'XYZ'")],
+    [
+        ("ready", "did you mean 'READY'"),
+        ([], "empty; name a state, as 'READY'"),
+        (["READY", "XYZ"], "until names the unknown state 'XYZ'"),
+        ([None, "XYZ"], "unknown state 'XYZ'|unknown state None"),
+        (5, "until=5 is no state and no list"),
+    ],
 )
 def test_a_goal_that_is_none_is_refused(until: Any, said: str) -> None:
     with pytest.raises(TableError, match=said):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom import Observation, Verdict
+from greenroom import Observation, Transition, Verdict
 from greenroom._tracker import Patience, Tracker
 from greenroom.sources._nimble_tables import STREAMING_SESSION as TABLE
 
@@ -131,6 +131,116 @@ def test_answers_and_looks_at_the_present_state_are_counted():
     miss(memory, now=5)
     miss(memory, now=6)
     assert (memory.reads, memory.looks) == (9, 3)
+
+
+def test_a_transition_has_all_that_the_answer_said():
+    memory = tracker()
+    miss(memory, now=2)
+    said = Observation("CREATE_FAILED", "INTERNAL_ERROR", "It broke.", AT, {"a": 1})
+    transition = memory.observe(said, asked_at=4, now=5, at=AT + timedelta(seconds=5))
+    assert transition == Transition(
+        id="s-1",
+        before=None,
+        after="CREATE_FAILED",
+        at=AT + timedelta(seconds=5),
+        elapsed=3,
+        reason="INTERNAL_ERROR",
+        message="It broke.",
+        changed_at=AT,
+        skipped=(),
+    )
+    assert memory.asked_at == 4
+
+
+def test_what_is_old_news_is_counted():
+    memory = tracker(settle=30)
+    see(memory, "READY", now=0, changed_at=9)
+    for now in (1, 2):
+        see(memory, "CREATE_IN_PROGRESS", now=now, changed_at=0)
+    assert (memory.stale, memory.reads) == (2, 3)
+
+
+def test_a_session_that_comes_back_has_not_passed_what_lies_between():
+    memory = tracker()
+    see(memory, "CREATE_IN_PROGRESS", now=0)
+    miss(memory, now=1)
+    back = see(memory, "STOPPED", now=2)
+    assert (back.before, back.skipped) == (None, ())
+
+
+def test_patience_counts_from_the_start_of_the_wait():
+    memory = tracker(settle=30, grace=30)
+    see(memory, "STOPPED", now=1001)
+    assert memory.verdict(READY, since=1000, now=1029) is Verdict.PENDING
+    assert memory.verdict(READY, since=1000, now=1030) is Verdict.UNREACHABLE
+    miss(memory, now=1031)
+    assert memory.verdict(READY, since=1005, now=1034) is Verdict.PENDING
+    assert memory.verdict(READY, since=1005, now=1035) is Verdict.MISSING
+
+
+def test_a_move_seen_at_the_very_start_of_a_wait_was_before_it():
+    memory = tracker(settle=30)
+    see(memory, "STOP_IN_PROGRESS", now=0)
+    see(memory, "STOPPED", now=5)
+    assert memory.verdict(READY, since=5, now=6) is Verdict.PENDING
+
+
+def test_one_that_was_seen_and_is_gone_is_in_doubt():
+    memory = tracker()
+    see(memory, "CREATE_IN_PROGRESS", now=0)
+    miss(memory, now=1)
+    assert memory.in_doubt(READY)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["CREATE_IN_PROGRESS", "READY", None]),
+            st.integers(0, 20),
+            st.integers(0, 3),
+            st.none() | st.integers(0, 3),
+        ),
+        max_size=30,
+    )
+)
+def test_what_stays_as_it_is_counts_as_if_it_were_observed(answers):
+    quick, thorough, now, stayed = tracker(), tracker(), 0, 0
+    for state, pause, latency, changed_at in answers:
+        now += pause
+        if state is None:
+            assert miss(quick, now) == miss(thorough, now)
+        else:
+            seen = Observation(
+                state, changed_at=None if changed_at is None else AT + timedelta(seconds=changed_at)
+            )
+            times = {"asked_at": now - latency, "now": now}
+            told = thorough.observe(seen, at=AT, **times)
+            if quick.stays(seen, **times):
+                stayed += 1
+                assert told is None
+                assert quick.observation is seen
+            else:
+                assert quick.observe(seen, at=AT, **times) == told
+        for name in Tracker.__slots__:
+            assert getattr(quick, name) == getattr(thorough, name), name
+    repeated = sum(
+        one[0] == other[0] is not None and one[3] == other[3]
+        for one, other in itertools.pairwise(answers)
+    )
+    assert repeated - quick.stale <= stayed <= repeated + quick.stale
+
+
+@pytest.mark.parametrize("states", [["READY"], ["CREATE_IN_PROGRESS", "READY", "STOP_IN_PROGRESS"]])
+def test_only_the_last_state_is_remembered(states):
+    memory = tracker()
+    for now, state in enumerate(states):
+        seen = Observation(state, resource={"large": "x"})
+        memory.observe(seen, asked_at=now, now=now, at=AT)
+    last = memory.history[-1]
+    memory.forget_details()
+    assert memory.history == [last]
+    assert memory.observation == Observation(states[-1])
+    assert memory.observation.resource == {}
 
 
 def test_a_disappearance_says_when_it_was_seen():

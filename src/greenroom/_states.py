@@ -155,7 +155,9 @@ class TransitionTable:
         try:
             goal = frozenset((until,) if isinstance(until, str) else until)
         except TypeError:
-            raise TableError(f"{self.kind}: {what}={until!r} is no state and no list of") from None
+            raise TableError(
+                f"{self.kind}: {what}={until!r} is no state and no list of states"
+            ) from None
         if goal == ANY_STATE:
             return goal
         if not goal:
