@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import aiohttp
@@ -50,6 +51,8 @@ async def test_each_error_of_the_service_can_be_asked_for(
 @pytest.mark.parametrize(
     ("kind", "status", "content_type", "carried_out"),
     [
+        ("blank", 200, "application/json", False),
+        ("mislabelled", 200, "text/html", True),
         ("html", 503, "text/html", False),
         ("wrong_type", 200, "text/html", False),
         ("no_error_header", 500, "application/json", False),
@@ -141,6 +144,51 @@ async def test_a_slow_answer_is_late_by_simulated_seconds(open_desk: Open) -> No
 
 
 @pytest.mark.asyncio
+async def test_a_late_answer_is_about_what_was_done_in_time() -> None:
+    async with AsyncExitStack() as stack:
+        waiting, go_on = asyncio.Event(), asyncio.Event()
+
+        async def sleep(seconds: float) -> None:
+            waiting.set()
+            await go_on.wait()
+
+        settings = Settings(faults=(Fault(kind="late", delay_s=90),))
+        simulator = await stack.enter_async_context(serve(settings, sleep=sleep))
+        http = await stack.enter_async_context(aiohttp.ClientSession(simulator.url))
+        asked = asyncio.ensure_future(http.post(SESSIONS, json=CREATE))
+        await waiting.wait()
+
+        assert len(simulator.truth()) == 1
+        assert not asked.done()
+        go_on.set()
+        assert (await asked).status == 200
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("kind", "status"), [("html", 404), ("no_error_header", 408)])
+async def test_an_error_in_disguise_can_have_any_status(
+    open_desk: Open, kind: str, status: int
+) -> None:
+    async with (
+        open_desk(once(kind, status=status)) as desk,
+        desk.http.post(SESSIONS, json=CREATE) as response,
+    ):
+        assert response.status == status
+        assert "x-amzn-ErrorType" not in response.headers
+
+
+@pytest.mark.asyncio
+async def test_a_signature_can_be_refused_for_its_date(open_desk: Open) -> None:
+    async with open_desk(once("skewed")) as desk:
+        status, body, headers = await desk.call("POST", SESSIONS, CREATE)
+
+        assert status == 403
+        assert headers["x-amzn-ErrorType"] == "InvalidSignatureException"
+        assert body["message"].startswith("Signature expired")
+        assert desk.simulator.truth() == {}
+
+
+@pytest.mark.asyncio
 async def test_a_request_that_is_carried_out_counts_for_the_throttle(open_desk: Open) -> None:
     settings = {
         "throttle": {"*": {"rate": 1, "burst": 1}},
@@ -175,8 +223,8 @@ async def test_changing_other_settings_does_not_count_the_strikes_anew(open_desk
 
 def test_every_disguise_is_covered_here() -> None:
     assert set(DISGUISES) == {
-        *("html", "wrong_type", "no_error_header", "truncated", "empty"),
-        *("drop", "outage", "cut", "hang", "slow"),
+        *("html", "wrong_type", "no_error_header", "skewed", "truncated", "empty", "blank"),
+        *("mislabelled", "drop", "outage", "cut", "hang", "slow", "late"),
     }
 
 

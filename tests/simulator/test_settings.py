@@ -103,6 +103,16 @@ def test_what_is_shown_as_json_can_be_read_back(tmp_path: Path) -> None:
             'faults[1].operation: an outage takes every operation down; write "*"',
         ),
         ({"faults": [{"kind": "slow"}]}, "faults[0].delay_s: 0 must be greater than 0 seconds"),
+        ({"faults": [{"kind": "late"}]}, "faults[0].delay_s: 0 must be greater than 0 seconds"),
+        (
+            {"faults": [{"kind": "html", "status": 200}]},
+            "faults[0].status: 200 must be a whole number of at least 400",
+        ),
+        (
+            {"faults": [{"kind": "html", "status": 600}]},
+            "faults[0].status: 600 must be a whole number of at least 400",
+        ),
+        ({"faults": [{"kind": "drop", "status": 500}]}, "faults[0].status: drop has a status of"),
         (
             {"faults": [{"kind": "drop", "from_s": 9, "until_s": 3}]},
             "faults[0].until_s: 3 must be later than from_s",

@@ -81,14 +81,16 @@ def number(
     return read
 
 
-def integer(*, least: int | None = None) -> Reader[int]:
-    """Read a whole number, of at least `least` where that is given."""
+def integer(*, least: int | None = None, most: int | None = None) -> Reader[int]:
+    """Read a whole number, of at least `least` and at most `most` where these are given."""
     rule = "a whole number" if least is None else f"a whole number of at least {least}"
+    if most is not None:
+        rule = f"{rule} and at most {most}"
 
     def read(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise SettingsError(f"{value!r} must be {rule}")
-        if least is not None and value < least:
+        if (least is not None and value < least) or (most is not None and value > most):
             raise SettingsError(f"{value} must be {rule}")
         return value
 

@@ -7,7 +7,9 @@ Only `hang` takes time, and is the simulator's to do.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from http.client import responses
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -57,14 +59,26 @@ def instead(fault: Fault) -> Reply | None:
     if fault.kind in ERRORS:
         return refuse(StudioError(fault.kind, "the simulator was told to answer this"))
     if fault.kind == "html":
-        return Reply(503, b"<html><body><h1>503 Service Unavailable</h1></body></html>", HTML)
+        status = fault.status or 503
+        page = f"<html><body><h1>{status} {responses.get(status, 'Trouble')}</h1></body></html>"
+        return Reply(status, page.encode(), HTML)
     if fault.kind == "wrong_type":
         return Reply(200, b"<html><body><h1>Please sign in</h1></body></html>", HTML)
     if fault.kind == "no_error_header":
-        return Reply(500, b'{"message": "the simulator was told to answer this"}', JSON)
+        return _named(fault.status or 500, "the simulator was told to answer this")
+    if fault.kind == "skewed":
+        message = "Signature expired: the date of the request is too far from the service's clock"
+        return _named(403, message, "InvalidSignatureException")
+    if fault.kind == "blank":
+        return Reply(200, b"{}", JSON)
     if fault.kind in ("outage", "hang"):
         return Reply(503, b"", JSON, arrives="nothing")
     return None
+
+
+def _named(status: int, message: str, name: str | None = None) -> Reply:
+    named = {"x-amzn-ErrorType": name} if name else {}
+    return Reply(status, json.dumps({"message": message}).encode(), JSON | named)
 
 
 def spoilt(fault: Fault, reply: Reply) -> Reply:
@@ -73,6 +87,8 @@ def spoilt(fault: Fault, reply: Reply) -> Reply:
         return Reply(200, reply.body[: len(reply.body) // 2], JSON)
     if fault.kind == "empty":
         return Reply(200, b"", JSON)
+    if fault.kind == "mislabelled":
+        return replace(reply, headers=reply.headers | HTML)
     if fault.kind == "drop":
         return replace(reply, arrives="nothing")
     if fault.kind == "cut":

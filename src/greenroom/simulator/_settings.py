@@ -38,16 +38,22 @@ ANY = "*"
 """Stands for every operation, where a name of one is asked for."""
 
 DISGUISES = {
-    "html": "a 503 page of HTML, as a proxy sends it; the request is not carried out",
-    "no_error_header": "a 500 whose error is not named in a header; the request is not carried out",
+    "html": "a page of HTML, as a proxy sends it, 503 unless `status` says another; the request is "
+    "not carried out",
+    "no_error_header": "an error that no header names, 500 unless `status` says another; the "
+    "request is not carried out",
+    "skewed": "a 403 that refuses the signature for its date; the request is not carried out",
     "wrong_type": "a 200 page of HTML, as a login portal sends it; the request is not carried out",
+    "blank": "a 200 with an empty JSON object, as a stub sends it; the request is not carried out",
     "hang": "the request is taken and never answered, nor carried out",
     "outage": "the connection closes, for every operation; no request is carried out",
     "drop": "the request is carried out, then the connection closes without an answer",
     "cut": "the request is carried out, then the connection closes halfway through the answer",
     "truncated": "the request is carried out; the answer is half the JSON, sent as if it were all",
     "empty": "the request is carried out; the answer is a 200 without a body",
+    "mislabelled": "the request is carried out; the answer calls its JSON text/html",
     "slow": "the request is carried out, `delay_s` late",
+    "late": "the request is carried out at once; the answer comes `delay_s` late",
 }
 """The faults that are not one of the service's own errors."""
 
@@ -129,7 +135,8 @@ class Fault(Record):
         until_s: When it is over, in seconds from the simulator's start; None for never.
         retry_after: What the answer's Retry-After header asks for, in seconds; None for no header.
             For errors and `html`.
-        delay_s: How late a `slow` answer is, in seconds.
+        delay_s: How late a `slow` or `late` answer is, in seconds.
+        status: The HTTP status of `html` and `no_error_header`, 400 to 599; None for their usual.
     """
 
     kind: Annotated[str, choice(FAULT_KINDS, "kind of fault")]
@@ -140,13 +147,17 @@ class Fault(Record):
     until_s: Annotated[float | None, optional(_seconds)] = None
     retry_after: Annotated[float | None, optional(_seconds)] = None
     delay_s: Annotated[float, _seconds] = 0.0
+    status: Annotated[int | None, optional(integer(least=400, most=599))] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.kind == "outage" and self.operation != ANY:
             raise SettingsError('an outage takes every operation down; write "*"', "operation")
-        if self.kind == "slow" and self.delay_s == 0:
-            raise SettingsError("0 must be greater than 0 seconds for a slow answer", "delay_s")
+        if self.kind in ("slow", "late") and self.delay_s == 0:
+            problem = f"0 must be greater than 0 seconds for a {self.kind} answer"
+            raise SettingsError(problem, "delay_s")
+        if self.status is not None and self.kind not in ("html", "no_error_header"):
+            raise SettingsError(f"{self.kind} has a status of its own; leave it out", "status")
         if self.until_s is not None and self.until_s <= self.from_s:
             raise SettingsError(f"{self.until_s:g} must be later than from_s", "until_s")
 

@@ -192,7 +192,11 @@ class Simulator:
             await self._closing.wait()
         reply = instead(fault)
         if reply is None:
-            return spoilt(fault, await self._carry_out(call, fault.delay_s))
+            before, after = (0.0, fault.delay_s) if fault.kind == "late" else (fault.delay_s, 0.0)
+            carried_out = await self._carry_out(call, before)
+            if after:
+                await self._sleep(self.clock.wall(after))
+            return spoilt(fault, carried_out)
         if fault.kind == "ThrottlingException":
             self._throttled[call.operation] += 1
         await self._travel()
