@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -354,3 +355,16 @@ async def test_a_clock_runs_as_fast_as_it_is_told() -> None:
 
     assert clock() == T0 + 120
     assert clock.wall(120) == 2
+
+
+@pytest.mark.parametrize("leap", [-3600.0, 3600.0])
+async def test_a_leap_of_the_time_of_day_does_not_move_the_simulated_time(
+    monkeypatch: pytest.MonkeyPatch, leap: float
+) -> None:
+    clock = Clock()
+    assert abs(clock() - time.time()) < 60
+
+    leapt = time.time() + leap
+    monkeypatch.setattr(time, "time", lambda: leapt)
+
+    assert 0 <= clock() - clock.started < 60

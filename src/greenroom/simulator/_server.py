@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from functools import partial
@@ -41,7 +40,7 @@ async def serve(
     port: int = 0,
     *,
     speed: float = 1.0,
-    clock: Callable[[], float] = time.time,
+    clock: Callable[[], float] | None = None,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> AsyncIterator[Simulator]:
     """Serve a simulated studio over HTTP for as long as the context lasts. Needs asyncio.
@@ -51,7 +50,8 @@ async def serve(
         host: The address to listen on.
         port: The port to listen on; 0 for any that is free.
         speed: Simulated seconds per second of `clock`.
-        clock: Where time comes from, in epoch seconds. A test gives one that it moves by hand.
+        clock: Where time comes from, in epoch seconds; None for a time of day that goes on evenly
+            whatever becomes of the machine's. A test gives one that it moves by hand.
         sleep: How the network's latency is waited for, in seconds of `clock`.
 
     Yields:

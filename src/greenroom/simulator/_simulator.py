@@ -29,11 +29,17 @@ if TYPE_CHECKING:
     from greenroom.simulator._wire import Call, Request
 
 
+def wall_time() -> Callable[[], float]:
+    """Return a clock that is right now, in epoch seconds, and that nobody can set meanwhile."""
+    ahead = time.time() - time.monotonic()
+    return lambda: ahead + time.monotonic()
+
+
 class Clock:
     """Tells the simulated time, in seconds since the epoch.
 
-    It starts level with `reading` and runs `speed` times as fast. A `reading` that stands still
-    makes a clock that only `advance` moves, which is what a test wants:
+    It starts level with `reading`, the time of day unless given, and runs `speed` times as fast. A
+    `reading` that stands still makes a clock that only `advance` moves, which is what a test wants:
     `Clock(lambda: 1_700_000_000.0)`.
 
     Attributes:
@@ -41,7 +47,7 @@ class Clock:
         started: The simulated time at which the clock was made, in epoch seconds.
     """
 
-    def __init__(self, reading: Callable[[], float] = time.time, *, speed: float = 1.0) -> None:
+    def __init__(self, reading: Callable[[], float] | None = None, *, speed: float = 1.0) -> None:
         """Start the clock.
 
         Raises:
@@ -50,8 +56,8 @@ class Clock:
         if not (math.isfinite(speed) and speed > 0):
             raise ValueError(f"speed: {speed} must be a finite number greater than 0")
         self.speed = speed
-        self.started = reading()
-        self._reading = reading
+        self._reading = wall_time() if reading is None else reading
+        self.started = self._reading()
         self._ahead = 0.0
 
     def __call__(self) -> float:
