@@ -2,6 +2,7 @@
 
 An action that does not fit the session's state is not the end of it. The session may be there
 already, or on its way; or it is on its way elsewhere, and the action fits as soon as it arrives.
+Nor is one on a session that is not found: it may be so new that the service does not know it yet.
 """
 
 from __future__ import annotations
@@ -76,22 +77,22 @@ class Hands:
             try:
                 await self.asker.ask(call, self.sign)
                 return await self._done(session_id, goal, fits)
-            except NotFound:
-                if goal != table.gone:
-                    missing = f"{session_id} does not exist"
-                    return _result(session_id, Verdict.MISSING, missing, since)
-                absent_since = absent_since or anyio.current_time()
-                result = await self._wait(session_id, {goal})
-                absent_for = anyio.current_time() - absent_since
-                known = result.state is not None or absent_for >= self.poller.not_found_grace
-                if result.verdict in _UNDECIDED or (known and result.verdict in _ENDED):
-                    return result
-            except Conflict:
-                result = await self._wait(session_id, arrived)
-                if result.state == goal and result.verdict is Verdict.UNREACHABLE:
-                    return await self._wait(session_id, {goal})
-                if result.state == goal or result.verdict not in _ENDED:
-                    return result
+            except (NotFound, Conflict) as error:
+                not_found = isinstance(error, NotFound)
+                if not_found and goal == table.gone:
+                    absent_since = absent_since or anyio.current_time()
+                    result = await self._wait(session_id, {goal})
+                    absent_for = anyio.current_time() - absent_since
+                    known = result.state is not None or absent_for >= self.poller.not_found_grace
+                    if result.verdict in _UNDECIDED or (known and result.verdict in _ENDED):
+                        return result
+                else:
+                    result = await self._wait(session_id, arrived)
+                    if result.state == goal and result.verdict is Verdict.UNREACHABLE:
+                        return await self._wait(session_id, {goal})
+                    missing = not_found and result.verdict is Verdict.MISSING
+                    if missing or result.state == goal or result.verdict not in _ENDED:
+                        return result
             except Stopped:
                 return await self._wait(session_id, {goal})
             except SourceError as error:
