@@ -834,12 +834,17 @@ def test_watch_shows_every_change_until_left(run):
 def test_a_refused_id_raises_in_the_watch_which_goes_on_with_the_others(run):
     async def main():
         source = ScriptedSource({"good": creating(9), "bad": creating(9)})
-        source.fail(lambda: greenroom.InvalidRequest("no"), when=lambda c: "bad" in c.ids)
+        refusal = {"code": "ValidationException", "operation": "Describe"}
+        source.fail(
+            lambda: greenroom.InvalidRequest("no", **refusal), when=lambda c: "bad" in c.ids
+        )
         async with Poller(source) as poller, poller.watch(["good", "bad"]) as changes:
             with pytest.raises(greenroom.InvalidRequest) as caught:
                 async for _ in changes:
                     pass
             assert caught.value.ids == ("bad",)
+            assert caught.value.code == "ValidationException"
+            assert caught.value.operation == "Describe"
             assert (await anext(changes)).id == "good"
         async with Poller(source) as poller, poller.watch(["bad"]) as changes:
             with pytest.raises(greenroom.InvalidRequest):

@@ -81,7 +81,12 @@ class Watch(AsyncIterator[Transition]):
     def refuse(self, session_id: str, error: GreenroomError) -> None:
         """Hand over that the source will not speak about a session. The engine calls this."""
         kind = AccessDenied if isinstance(error, AccessDenied) else InvalidRequest
-        refusal = kind(str(error), ids=(session_id,))
+        refusal = kind(
+            str(error),
+            ids=(session_id,),
+            code=getattr(error, "code", None),
+            operation=getattr(error, "operation", None),
+        )
         refusal.__cause__ = error
         self._turns.append(refusal)
         self._changed.set()
