@@ -590,6 +590,20 @@ def test_a_create_that_answers_garbage_may_be_asked_again(stub: Any, ask: Ask, a
     ask(use)
 
 
+@pytest.mark.parametrize("action", ["start", "stop", "delete"])
+@pytest.mark.parametrize("answer", [{}, {"session": {}}, {"session": {"sessionId": 7}}, []])
+def test_an_action_that_answers_garbage_may_be_asked_again(
+    stub: Any, ask: Ask, action: str, answer: Any
+) -> None:
+    stub.says(answer)
+
+    async def use(sessions: nimble.StreamingSessions) -> Any:
+        with pytest.raises(greenroom.Unavailable):
+            await getattr(sessions, f"{action}_session")("s-1", client_token="t")
+
+    ask(use)
+
+
 def test_actions_name_the_session_and_carry_the_token(stub: Any, ask: Ask) -> None:
     stub.says(*[{"session": session("s-1")}] * 3, {"stream": {"streamId": "st-1"}})
 

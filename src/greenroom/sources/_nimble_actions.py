@@ -85,7 +85,8 @@ class SessionActions(SessionLaunches):
         await self._act("DeleteStreamingSession", session_id, client_token)
 
     async def _act(self, operation: str, session_id: str, client_token: str) -> None:
-        await self._ask(operation, {"sessionId": session_id, "clientToken": client_token})
+        wanted = {"sessionId": session_id, "clientToken": client_token}
+        await self._made(operation, wanted, "session", "sessionId")
 
     async def _made(
         self, operation: str, wanted: Mapping[str, Any], member: str, identifier: str
