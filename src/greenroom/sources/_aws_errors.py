@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-import time
 from contextlib import contextmanager
 from email.utils import mktime_tz, parsedate_tz
 from http.client import responses
@@ -79,6 +78,12 @@ _NOT_ALLOWED = frozenset(
     }
 )
 """The codes with which a caller is known, and not allowed to do what it asked for."""
+
+_OUT_OF_TIME = frozenset({"RequestExpired", "RequestTimeTooSkewed"})
+"""The codes with which a request is refused for its date alone."""
+
+_DATED_WRONG = ("Signature expired", "Signature not yet current")
+"""How the message begins where the code speaks of the signature."""
 
 _BY_STATUS: Mapping[int, type[SourceError]] = MappingProxyType(
     {
@@ -199,7 +204,7 @@ def _answered(
     else:
         said = f"{operation}: {message or phrase} ({code or status})"
     if kind is AccessDenied:
-        said = f"{said.rstrip('.')}; {_remedy(code, operation)}"
+        said = f"{said.rstrip('.')}; {_remedy(code, message, operation)}"
     context = answer.get("context") or {}
     text = " ".join((message, *map(str, context.values())))
     return kind(
@@ -211,7 +216,9 @@ def _answered(
     )
 
 
-def _remedy(code: str, operation: str) -> str:
+def _remedy(code: str, message: str, operation: str) -> str:
+    if code in _OUT_OF_TIME or message.startswith(_DATED_WRONG):
+        return "set the clock of this machine"
     if code in _NOT_ALLOWED:
         return f"the caller needs the right to {operation}"
     return "renew the credentials" if "Expired" in code else "check the credentials"
@@ -235,17 +242,14 @@ def retry_after(headers: Mapping[str, Any]) -> float | None:
 
     Args:
         headers: The answer's headers, names in lower case. A `Retry-After` that is a date counts
-            from the answer's own `Date`, so that a clock that is wrong here does no harm.
+            from the answer's own `Date`, and says nothing without one: the clock here may be wrong.
     """
     asked = str(headers.get("retry-after", ""))
     try:
         seconds = float(asked)
     except ValueError:
-        until = _epoch(asked)
-        if until is None:
-            return None
-        since = _epoch(str(headers.get("date", "")))
-        return max(0.0, until - (time.time() if since is None else since))
+        until, since = _epoch(asked), _epoch(str(headers.get("date", "")))
+        return None if until is None or since is None else max(0.0, until - since)
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
