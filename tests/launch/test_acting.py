@@ -12,6 +12,7 @@ import greenroom
 from greenroom import (
     AccessDenied,
     ConfigurationError,
+    Every,
     InvalidRequest,
     NotFound,
     Poller,
@@ -406,6 +407,27 @@ def test_a_studio_that_is_set_up_wrongly_is_told_as_it_is(run, studio):
     run(main)
 
 
+@pytest.mark.parametrize("read", [2, 3, 20])
+def test_one_read_that_does_not_find_it_does_not_make_up_for_a_delete(run, studio, read):
+    """The delete was never accepted, and the session was seen to stand since."""
+
+    async def main():
+        service = studio(**FIXED)
+        id_ = await brought(service, "READY")
+        first = {"delete_session": 1, "get_session": read}
+        service.fault = lambda name, number: (
+            NotFound("no such session", code="ResourceNotFoundException")
+            if first.get(name) == number
+            else None
+        )
+        async with Poller(service, schedule=Every(1)) as poller:
+            results = await greenroom.act(service, "delete", [id_], timeout=1000, poller=poller)
+        assert results[id_].verdict is Verdict.SUCCESS
+        assert service.sessions()[id_][-1].state == "DELETED"
+
+    run(main)
+
+
 @pytest.mark.parametrize("action", ["start", "stop"])
 def test_a_session_that_the_action_does_not_find_yet_is_acted_on_in_the_end(run, studio, action):
     async def main():
@@ -413,7 +435,7 @@ def test_a_session_that_the_action_does_not_find_yet_is_acted_on_in_the_end(run,
         id_ = await brought(service, "STOPPED" if action == "start" else "READY")
         service.fault = lambda name, number: (
             NotFound("no such session", code="ResourceNotFoundException")
-            if name in (f"{action}_session", "describe") and number < 3
+            if name in (f"{action}_session", "get_session") and number < 3
             else None
         )
         result = (await greenroom.act(service, action, [id_], timeout=1000))[id_]

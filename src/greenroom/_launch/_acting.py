@@ -83,9 +83,11 @@ class Hands:
                     absent_since = absent_since or anyio.current_time()
                     result = await self._wait(session_id, {goal})
                     absent_for = anyio.current_time() - absent_since
-                    known = result.state is not None or absent_for >= self.poller.not_found_grace
-                    if result.verdict in _UNDECIDED or (known and result.verdict in _ENDED):
+                    certain = result.state == goal or absent_for >= self.poller.not_found_grace
+                    if result.verdict in _UNDECIDED or (certain and result.verdict in _ENDED):
                         return result
+                    if result.verdict not in _ENDED:
+                        absent_since = None  # it stands
                 else:
                     result = await self._wait(session_id, arrived)
                     if result.state == goal and result.verdict is Verdict.UNREACHABLE:
