@@ -310,6 +310,31 @@ def test_an_answer_never_heard_is_found_out(run, studio, wanted, balanced, tmp_p
     run(main)
 
 
+def test_an_answer_never_heard_is_found_out_after_a_denial(run, studio, wanted, tmp_path):
+    """Who may not ask any more is told nothing of what was made before."""
+
+    async def main():
+        service = studio()
+        path = tmp_path / "run.db"
+        service.lost = lambda name, number: name == "create_session" and number == 1
+        service.fault = lambda name, number: (
+            AccessDenied("expired", code="AccessDeniedException")
+            if name == "create_session" and number == 2
+            else None
+        )
+        report = await finished(service, path, wanted(1))
+        (result,) = report.values()
+        assert result.verdict is Verdict.CANCELLED
+        assert result.cause == "AccessDeniedException"
+        assert "whether it was created is not known" in result.message
+        again = await finished(service, path, None, resume=True)
+        (result,) = again.values()
+        assert result.verdict is Verdict.SUCCESS
+        assert [result.id] == [*service.sessions()]
+
+    run(main)
+
+
 @pytest.mark.parametrize(
     "other",
     [

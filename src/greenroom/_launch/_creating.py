@@ -8,6 +8,10 @@ the same sessions in the same places, and the service answers as if it had been 
 Workstations of a kind that takes one session a call have a request each. Where a call may ask for
 many, those that want a session now, and are alike but for their keys, **gather** while they wait
 for leave to make the call: leave for one call is leave for all who are there when it comes.
+
+A refusal is an answer: nothing was made. With one exception, since who may not ask is sent away
+before the token is looked at: where an earlier call under it may have been carried out, a denial
+leaves open whether it was. A launch that is taken up with other credentials finds out.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from typing import TYPE_CHECKING, Self
 
 import anyio
 
-from greenroom._errors import JournalError, SourceError
+from greenroom._errors import AccessDenied, JournalError, SourceError, Throttled
 from greenroom._launch import _events as events
 from greenroom._launch import _site
 from greenroom._launch._signs import Stopped
@@ -50,6 +54,7 @@ class Request:
         self._site = site
         self._token = ""
         self._together = 0
+        self._unheard = False
         self._over = anyio.Event()
         self._stopped: Stopped | None = None
 
@@ -66,6 +71,7 @@ class Request:
         request = cls(site, last.choice)
         request.lines = known
         request._token, request._together = last.token, last.together
+        request._unheard = True
         return request
 
     async def answered(self) -> None:
@@ -82,13 +88,13 @@ class Request:
         """Record what is to be asked for, and ask for it; there is leave for the call."""
         with self._seen_through():
             await self._intend()
-            await self._insist(heard=False)
+            await self._insist()
 
     async def make_again(self) -> None:
         """Ask for what an earlier process may have asked for."""
         with self._seen_through():
             await self._site.asker.leave(self._site.asking)
-            await self._insist(heard=True)
+            await self._insist()
 
     def stop(self, stopped: Stopped) -> None:
         """Send everybody away."""
@@ -129,21 +135,18 @@ class Request:
             self._tell_all(events.CreateDeferred, cause=cause, message=f"not created: {error}")
             raise Stopped(cause, str(error)) from None
 
-    async def _insist(self, *, heard: bool) -> None:
-        """Make the call, for which there is leave, until there is an answer.
-
-        Args:
-            heard: Whether an earlier call may have been carried out.
-        """
+    async def _insist(self) -> None:
+        """Make the call, for which there is leave, until there is an answer."""
         site, remedies = self._site, self._site.remedies
-        sign, tries = site.asking if heard else site.creating, 0
+        sign, tries = site.asking if self._unheard else site.creating, 0
         while True:
             try:
                 made = await site.asker.insist(self._call, sign, unsure=site.asking)
             except SourceError as error:
                 row = remedies.row_of(error)
+                remedy = remedies.of(row)
                 told = {"cause": error.code or type(error).__name__, "message": str(error)}
-                if remedies.of(row).action is Action.HOLD:
+                if remedy.action is Action.HOLD:
                     tries += 1
                     if tries == 1:
                         self._tell_all(events.CreateDeferred, **told)
@@ -151,6 +154,10 @@ class Request:
                     await site.worth_another_try(tries)
                     await site.asker.leave(site.creating)
                     continue
+                denied = isinstance(error, AccessDenied) and remedy.action is Action.STOP
+                if denied and self._unheard:
+                    site.stop(told["cause"], f"{told['message'].rstrip('.')}. {remedy.advice}")
+                    raise Stopped(told["cause"], told["message"]) from None
                 self._tell_all(events.CreateRefused, row=row, **told)
                 for _ in self.lines:
                     site.pass_on()  # if these were let pass by a hold, others may
@@ -159,9 +166,15 @@ class Request:
             return
 
     async def _call(self) -> Mapping[int, str]:
-        return await self._site.studio.create_sessions(
-            self.lines[0].spec, self.choice, count=self._together, client_token=self._token
-        )
+        before, self._unheard = self._unheard, True
+        try:
+            return await self._site.studio.create_sessions(
+                self.lines[0].spec, self.choice, count=self._together, client_token=self._token
+            )
+        except SourceError as error:
+            if isinstance(error, Throttled) or not self._site.remedies.repeats(error):
+                self._unheard = before
+            raise
 
     def _take(self, made: Mapping[int, str]) -> None:
         """Give everybody the session at its place, or none."""
