@@ -281,6 +281,21 @@ def test_a_port_where_nobody_listens_is_unavailable(backend: str) -> None:
 # What the service refuses
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_no_answer_and_not_followed(stub: Any, ask: Ask, status: int) -> None:
+    there = {"Location": "/login"}
+    stub.says(*(web.Response(status=status, headers=there) for _ in range(2)))
+
+    async def use(sessions: nimble.StreamingSessions) -> Any:
+        with pytest.raises(greenroom.Unavailable):
+            await sessions.describe(["s-1"])
+        with pytest.raises(greenroom.Unavailable):
+            await sessions.create_session(launch_profile_id="lp", client_token="t")
+
+    ask(use)
+    assert len(stub.asked) == 2
+
+
 def test_a_failed_call_is_made_once(stub: Any, ask: Ask) -> None:
     stub.says(refusal(500, "InternalServerErrorException", "oops"))
     with pytest.raises(greenroom.Unavailable, match="oops"):

@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -158,15 +159,16 @@ def _own_session(profile: str | None, config: AioConfig) -> AioSession:
 
 
 class _OneRequest(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore is untyped
-    """aiohttp, without its second try of a GET on a connection that had been closed.
+    """aiohttp, without its second try of a GET on a connection that had been closed, or redirects.
 
-    The limiter would not know of it, and the service would count it.
+    The limiter would not know of them, the service would count them, and who redirects would be
+    sent the token of the credentials.
     """
 
     async def _get_session(self, proxy_url: str | None) -> Any:
         session = await super()._get_session(proxy_url)
         session._retry_connection = False  # noqa: SLF001  # no public switch; a test watches it
-        return session
+        return SimpleNamespace(request=partial(session.request, allow_redirects=False))
 
 
 def _config() -> AioConfig:
