@@ -21,6 +21,12 @@ class Broken(AssertionError):
     """A promise is broken."""
 
 
+def promise(kept: bool, broken: str) -> None:
+    """Raise unless it was kept."""
+    if not kept:
+        raise Broken(broken)
+
+
 def wall(seconds: float) -> datetime:
     """Return what the wall shows at a second of the program."""
     return EPOCH + timedelta(seconds=seconds)
