@@ -26,6 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from greenroom import _private
 from greenroom._errors import ConfigurationError, JournalError, SpecError
 from greenroom._launch._account import Account
 from greenroom._launch._rows import Row, as_row, from_row
@@ -114,7 +115,7 @@ class Journal:
             JournalError: There is such a file already, it cannot be written, or another process
                 has the journal.
         """
-        file = _resolved(path)
+        file = _resolved_to_write(path)
         lock = _Lock(file)
         try:
             if journal_exists(file):
@@ -139,7 +140,7 @@ class Journal:
             JournalError: There is none, it is damaged or of another version, or another process
                 has it.
         """
-        file = _resolved(path)
+        file = _resolved_to_write(path)
         if not journal_exists(file):
             raise JournalError(f"{file} does not exist: there is nothing to resume", str(file))
         lock = _Lock(file)
@@ -236,7 +237,8 @@ def _lay_out(file: Path, header: Header, specs: Sequence[WorkstationSpec]) -> No
     draft = file.with_name(f"{file.name}-new")
     draft.unlink(missing_ok=True)
     try:
-        with closing(_connect(draft, "rwc")) as db:
+        _private.create(draft)  # and what SQLite puts beside it has the same mode
+        with closing(_connect(draft, "rw")) as db:
             db.execute("PRAGMA synchronous = FULL")
             db.execute("BEGIN IMMEDIATE")
             for statement in _TABLES.split(";"):
@@ -352,9 +354,13 @@ class _Lock:
 
     def _acquired(self, file: Path) -> bool:
         """Return whether the lock is held now, on the very file that others will find."""
-        self._file.touch()
+        with suppress(FileExistsError):
+            _private.create(self._file)
         try:
-            before = self._file.stat().st_ino
+            status = self._file.lstat()
+            if not stat.S_ISREG(status.st_mode):
+                raise FileExistsError(f"{self._file} is in the way, and no lock")
+            before = status.st_ino
             self._db = _connect(self._file, "rw")
         except (FileNotFoundError, sqlite3.OperationalError):
             if self._file.exists():
@@ -388,6 +394,13 @@ class _Lock:
 def _connect(file: Path, mode: str) -> sqlite3.Connection:
     uri = f"{file.as_uri()}?mode={mode}"
     return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+
+
+def _resolved_to_write(path: str | os.PathLike[str]) -> Path:
+    try:
+        return _private.resolved(path)
+    except OSError as error:
+        raise JournalError(f"{path} cannot be written: {error.strerror}", str(path)) from error
 
 
 def _resolved(path: str | os.PathLike[str]) -> Path:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import anyio
 import click
 
+from greenroom import _private
 from greenroom._launch import _events as events
 from greenroom._launch._launch import Launch
 from greenroom._launch._lines import REOPENED
@@ -253,11 +254,8 @@ def url_file(path: Path | None, *, append: bool) -> Iterator[Callable[[LaunchEve
     if path is None:
         yield lambda event: None  # noqa: ARG005  # nobody asked for them
         return
-    flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if append else os.O_EXCL)
     try:
-        descriptor = os.open(path, flags, 0o600)
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.fchmod(descriptor, 0o600)
+        descriptor = _opened(path, append=append)
     except OSError as error:
         hint = "; name a new file" if isinstance(error, FileExistsError) else ""
         raise click.UsageError(f"cannot write {path}: {error.strerror}{hint}") from None
@@ -277,6 +275,19 @@ def url_file(path: Path | None, *, append: bool) -> Iterator[Callable[[LaunchEve
         os.close(descriptor)
         if stat.S_ISREG(status.st_mode) and status.st_size == 0:
             path.unlink()
+
+
+def _opened(path: Path, *, append: bool) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if append else os.O_EXCL)
+    descriptor = os.open(_private.resolved(path) if append else path, flags, 0o600)
+    try:
+        _private.check_ours(descriptor)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            _private.restrict(descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _url_line(ready: StreamReady) -> str:

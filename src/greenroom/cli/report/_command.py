@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 import click
 
+from greenroom import _private
 from greenroom._launch._figures import figures
 from greenroom._launch._journal import read_journal
 from greenroom.cli import _status
 from greenroom.cli._help import AsWritten
+from greenroom.cli._printing import printable
 from greenroom.cli.report._text import as_text
 
 
@@ -43,7 +47,7 @@ def report_command(journal: str, html: str | None) -> int:
         _write(target, page)
     except OSError as error:
         raise click.UsageError(f"cannot write {html}: {error.strerror}") from None
-    click.echo(f"greenroom: the report is in {html}", err=True)
+    click.echo(f"greenroom: the report is in {printable(html)}", err=True)
     return _status.OK
 
 
@@ -52,10 +56,13 @@ def _write(target: Path, page: str) -> None:
     if target.exists() and not target.is_file():  # a device or a pipe, which has to stay one
         target.write_text(page, encoding="utf-8")
         return
-    target = target.resolve()
-    draft = target.with_name(f"{target.name}-new")
+    target = _private.resolved(target)
+    descriptor, name = tempfile.mkstemp("-new", "greenroom-", target.parent)
+    draft = Path(name)
     try:
-        draft.write_text(page, encoding="utf-8")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            _private.restrict(descriptor)
+            file.write(page)
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
