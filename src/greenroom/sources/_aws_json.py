@@ -21,6 +21,15 @@ from botocore.parsers import ResponseParserError
 Converter = Callable[[Any], Any]
 
 
+class Secret(str):
+    """A text that the service calls sensitive. No `repr` shows it, nor that of what holds it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'(secret)'"
+
+
 def read_json(client: Any) -> None:
     """Read this client's answers here, instead of by botocore's parser.
 
@@ -68,6 +77,8 @@ def moment(value: Any) -> Any:
 
 def _converter(shape: Any) -> Converter | None:
     """Return what makes a value of this shape out of a JSON value, or None if it is one."""
+    if shape.metadata.get("sensitive"):
+        return lambda value: Secret(value) if isinstance(value, str) else value
     if shape.type_name == "timestamp":
         return moment
     if shape.type_name == "list":
