@@ -307,3 +307,27 @@ def test_a_parameter_that_the_model_refuses_is_an_invalid_request(stub: Any, ask
             )
         )
     assert stub.asked == []
+
+
+def test_a_body_that_cannot_be_parsed_is_not_shown() -> None:
+    """botocore puts all of it into the exception, and with it what was meant for nobody's log."""
+    body = "<Item><UserData>c2VjcmV0</UserData>" * 1000
+    problem = f"Unable to parse response (no element found), invalid XML received.\n{body}"
+    error = translated(ResponseParserError(problem))
+    assert str(error).endswith(
+        "(Unable to parse response (no element found), invalid XML received.)"
+    )
+
+
+@pytest.mark.parametrize("status", [400, 403, 503])
+def test_an_error_says_only_the_beginning_of_a_page(status: int) -> None:
+    page = "x" * 5_000_000 + " s-1 "
+    error = translated(refusal(status, "Odd" + "o" * 5_000_000, page), "s-1")
+    assert len(str(error)) < 3000
+    assert len(error.code or "") <= 1000
+
+
+def test_ids_are_found_in_a_long_message() -> None:
+    ids = [f"i-{number:017x}" for number in range(100)]
+    error = translated(refusal(400, "InvalidRequest", f"no such ids: {', '.join(ids)}"), *ids)
+    assert error.ids == tuple(ids)

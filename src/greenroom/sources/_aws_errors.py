@@ -33,6 +33,12 @@ from greenroom._errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+LONGEST = 1000
+"""Characters that a service may add to an error: botocore takes a whole page for a message."""
+
+SEARCHED = 100_000
+"""Characters of it that are searched for the ids that it names."""
+
 _THROTTLES = ThrottledRetryableChecker()
 
 _BY_CODE: Mapping[str, type[SourceError]] = MappingProxyType(
@@ -170,11 +176,14 @@ def translate(
 
 
 def _detail(error: Exception) -> str:
-    """Return what a failure says beyond its class, without the URL and its hundred ids."""
+    """Return what a failure says beyond its class, without the URL and its hundred ids.
+
+    What cannot be parsed is on the lines below the first: a body may hold anything, of any size.
+    """
     if isinstance(error, boto.BotoCoreError):
         known = error.kwargs
-        return str(known.get("error") or known.get("error_msg") or "")
-    return str(error)
+        return str(known.get("error") or known.get("error_msg") or "")[:LONGEST]
+    return str(error).partition("\n")[0][:LONGEST]
 
 
 def _answered(
@@ -185,7 +194,7 @@ def _answered(
     headers = metadata.get("HTTPHeaders", {})
     status = metadata.get("HTTPStatusCode", 0)
     details = answer.get("Error", {})
-    code = str(details.get("Code") or "")
+    code = str(details.get("Code") or "")[:LONGEST]
     if code == str(status):  # botocore's stand-in for a code that is missing
         code = ""
     message = str(details.get("Message") or "")
@@ -195,21 +204,22 @@ def _answered(
     if error.operation_name != operation and kind not in (Throttled, Unavailable):
         kind = AccessDenied  # a call that botocore made on its own, for credentials
     phrase = responses.get(status, "an unknown status")
+    sentence = message[:LONGEST]
     if kind is Throttled:
         said = f"{operation}: {endpoint} asks to slow down ({code or status})"
     elif kind is Unavailable:
         said = f"{operation}: {endpoint} answered {status} ({phrase})"
         if from_aws:
-            said = f"{said}: {message or code}"
+            said = f"{said}: {sentence or code}"
     else:
-        said = f"{operation}: {message or phrase} ({code or status})"
+        said = f"{operation}: {sentence or phrase} ({code or status})"
     if kind is AccessDenied:
         said = f"{said.rstrip('.')}; {_remedy(code, message, operation)}"
     context = answer.get("context") or {}
     text = " ".join((message, *map(str, context.values())))
     return kind(
         said,
-        ids=_named(ids, text),
+        ids=_named(ids, text[:SEARCHED]),
         code=code or None,
         operation=operation,
         retry_after=retry_after(headers),
