@@ -118,10 +118,17 @@ async def open_client(
                     config=config,
                 )
             )
+            _check_endpoint(client.meta.endpoint_url)  # which may come from the environment
+        except ConfigurationError:
+            raise
         except (boto.BotoCoreError, ValueError) as error:
             problem = str(error).rstrip(".")
+            if type(error) is ValueError and _carries_more(problem):  # the environment's is no URL
+                raise ConfigurationError(_MORE) from None
             fix = _FIXES.get(type(error))
-            raise ConfigurationError(f"{problem}: {fix}" if fix else problem) from error
+            # What could not be parsed is a line of the credentials, which a cause would show.
+            cause = None if isinstance(error, boto.ConfigParseError) else error
+            raise ConfigurationError(f"{problem}: {fix}" if fix else problem) from cause
         try:
             yield client
         finally:
@@ -208,22 +215,29 @@ def _on_trio() -> bool:
 
 
 def _check_endpoint(endpoint_url: str) -> None:
+    if _carries_more(endpoint_url):
+        raise ConfigurationError(_MORE)
     try:
         parts = urlsplit(endpoint_url)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        secret = parts.username is not None or parts.password is not None
     except ValueError:
-        good = secret = False
-    if secret:
-        raise ConfigurationError(
-            "endpoint_url carries a user name or password, which AWS clients do not send; "
-            "leave it out, and give credentials the usual way"
-        )
+        good = False
     if not good:
         raise ConfigurationError(
             f"endpoint_url={endpoint_url!r} is not an http or https URL with a host, "
             'such as endpoint_url="http://127.0.0.1:8000"'
         )
+
+
+_MORE = (
+    "the endpoint URL carries a user name, a password, a query or a fragment, which AWS clients do "
+    "not need; leave it out, and give credentials the usual way"
+)
+"""Does not show the URL, which is a secret then."""
+
+
+def _carries_more(url: str) -> bool:
+    return any(mark in url for mark in "@?#")
 
 
 def _add_models(session: Any, path: str) -> None:
