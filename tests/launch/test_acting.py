@@ -6,6 +6,7 @@ import itertools
 import re
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 import greenroom
@@ -333,6 +334,26 @@ def test_old_news_is_not_believed(run, studio, action):
         result = (await greenroom.act(service, action, [id_], timeout=500))[id_]
         assert result.verdict is Verdict.SUCCESS, result.explanation
         assert service.sessions()[id_][-1].state == GOALS[action]
+
+    run(main)
+
+
+@pytest.mark.parametrize("state", ["CREATE_FAILED", "DELETED"])
+def test_old_news_is_not_waited_out_beyond_the_deadline(run, studio, state):
+    async def main():
+        service = studio(**FIXED)
+        id_ = await brought(service, state)
+
+        async def accepted(session_id, *, client_token):
+            await anyio.lowlevel.checkpoint()
+
+        service.stop_session = accepted
+        began, before = anyio.current_time(), service.counts.total()
+        results = await greenroom.act(service, "stop", [id_], timeout=2)
+        assert results[id_].verdict is Verdict.TIMEOUT
+        assert "may be old news" in results[id_].explanation
+        assert anyio.current_time() - began < 3
+        assert service.counts.total() - before < 10
 
     run(main)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -117,6 +117,9 @@ class Hands:
             )
             if not doubtful or anyio.current_time() - accepted_at >= self.poller.settle:
                 return result
+            if self.deadline.left() == 0:
+                late = f"{session_id} is {result.state}, which may be old news, at the deadline"
+                return replace(result, verdict=Verdict.TIMEOUT, explanation=late)
             looks += 1
             with anyio.move_on_after(self.deadline.left()):
                 await anyio.sleep(RETRY.delay(looks))
