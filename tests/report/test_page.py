@@ -7,8 +7,11 @@ import os
 import re
 import shutil
 import subprocess
+import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +27,53 @@ from greenroom.cli import main
 from greenroom.cli.report._page import as_html
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 HOSTILE = "</script><script>document.title='taken'</script><!--<img src=x onerror=1>"
+
+BREAKING_OUT = (
+    "</script><script>fetch('BEACON/script')</script>",
+    "</script><script src=BEACON/src.js></script>",
+    "<img src=BEACON/img onerror=fetch('BEACON/onerror')>",
+    "\"><svg onload=fetch('BEACON/svg')>",
+    "' autofocus onfocus='fetch(\"BEACON/onfocus\")' x='",
+    "</style><style>@import 'BEACON/import.css';*{background:url(BEACON/background)}</style>",
+    "</title></noscript></canvas><script>fetch('BEACON/title')</script>",
+    "<iframe src=\"javascript:fetch('BEACON/javascript')\"></iframe>",
+    "<iframe srcdoc=\"<script>fetch('BEACON/srcdoc')</script>\"></iframe>",
+    "<link rel=stylesheet href=BEACON/link.css><link rel=prefetch href=BEACON/prefetch>",
+    "<object data=BEACON/object></object><embed src=BEACON/embed>",
+    "<video src=BEACON/video autoplay></video><audio src=BEACON/audio autoplay></audio>",
+    "<form id=f action=BEACON/form></form><script>f.submit()</script>",
+    "<base href=BEACON/><script src=base.js></script>",
+    "<svg><image href=BEACON/image /><use href=BEACON/use#a /></svg>",
+    '<div style="background:url(BEACON/style)">',
+    "<b id=data>{}</b><b id=timeline></b>",
+)
+"""What would run, or ask for something, if it were more than a text. BEACON stands for a server."""
+
+ODD = (
+    *("<meta http-equiv=refresh content='0;url=BEACON/refresh'>", "javascript:fetch('BEACON/url')"),
+    *(
+        "__proto__",
+        "constructor",
+        "toString",
+        "{{ 7 * 7 }}",
+        "{% raw %}",
+        "${7*7}",
+        "\\u003cb\\u003e",
+    ),
+    *("<!--<script>", "]]>", "<![CDATA[", "</textarea><plaintext>", "&lt;b&gt;", "&#60;b&#62;"),
+    *(
+        "\u2028alert(1)\u2029",
+        "\x00\x1b[2J\x9b",
+        "\ud800",
+        "\u202egnp.exe",
+        "x" * 300_000,
+        "\"'`\\",
+    ),
+)
+"""More of what a text may hold."""
 
 
 class Page(HTMLParser):
@@ -86,6 +133,56 @@ def hostile() -> Account:
     return account
 
 
+def taken_apart(texts: tuple[str, ...]) -> str:
+    """Return the page of a launch in which every text of others is one of these."""
+    account = Account(texts[0], [Spec(key=text, launch_profile_id="lp") for text in texts])
+    told: list[events.LaunchEvent] = [events.LaunchBegan(at=_at(0), resumed=False)]
+    for text in texts:
+        told += [
+            events.CreateIntended(at=_at(0), key=text, attempt=1, token=text, choice={text: text}),
+            events.Created(at=_at(1), key=text, attempt=1, id=text),
+            events.Changed(
+                at=_at(2), key=text, id=text, before=None, after=text, reason=text, message=text
+            ),
+            events.AttemptFailed(at=_at(3), key=text, attempt=1, id=text, cause=text, message=text),
+            events.CreateIntended(at=_at(4), key=text, attempt=2, token=text, choice={"a": text}),
+            events.Created(at=_at(5), key=text, attempt=2, id=text),
+            events.Changed(at=_at(6), key=text, id=text, before=text, after=f"{text}2"),
+            events.Settled(
+                at=_at(9),
+                key=text,
+                verdict=Verdict.FAILURE,
+                id=text,
+                state=text,
+                reason=text,
+                message=text,
+                elapsed=9.0,
+                reads=1,
+                cause=text,
+                advice=text,
+            ),
+        ]
+    ready = f"ready {texts[-1][:50]}"
+    account.lines[ready] = type(account.lines[texts[0]])(Spec(key=ready, launch_profile_id="lp"))
+    told += [
+        events.CreateIntended(at=_at(0), key=ready, attempt=1, token="t", choice={"a": texts[1]}),
+        events.Created(at=_at(1), key=ready, attempt=1, id="s-1"),
+        events.Changed(at=_at(2), key=ready, id="s-1", before=None, after="READY"),
+        replace(told[-1], key=ready, verdict=Verdict.SUCCESS, cause=None, advice=None),
+        events.CreatesHeld(at=_at(9), cause=texts[1], message=" ".join(texts)[:4000]),
+        events.CreatesStopped(at=_at(9), cause=texts[1], message=texts[2]),
+        events.Metered(at=_at(9), calls=3, changes=2, throttled=1),
+    ]
+    for event in told:
+        account.take(event)
+    header = Header(texts[0], _at(0), {"studio_id": texts[3]}, place=texts[3])
+    return as_html(figures(header, account), texts[4])
+
+
+def structure(text: str) -> list[tuple[str, tuple[str, ...]]]:
+    return [(tag, tuple(attributes)) for tag, attributes in Page(text).tags]
+
+
 def _at(second: int) -> datetime:
     return datetime(2024, 3, 1, 12, 0, second, tzinfo=UTC)
 
@@ -129,6 +226,12 @@ def test_only_the_pages_own_script_may_run(imagine: Callable[..., Any]) -> None:
     )
     assert policy.startswith("default-src 'none'; ")
     assert "unsafe" not in policy
+    directives = dict(each.split(" ", 1) for each in policy.split("; "))
+    assert directives.keys() == {
+        *("default-src", "script-src", "style-src", "base-uri", "form-action"),
+        *("require-trusted-types-for", "trusted-types"),
+    }
+    assert directives["base-uri"] == directives["form-action"] == "'none'"
     for tag in ("style", "script"):
         (inline,) = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
@@ -149,6 +252,20 @@ def test_hostile_texts_stay_texts() -> None:
     assert "img" not in [tag for tag, _ in page.tags]
     assert json.loads(page.texts["data"])["rows"][0][0] == f"ws {HOSTILE}"
     assert "long ..." in text
+    text.encode()
+
+
+def test_no_text_of_others_changes_what_a_page_is_made_of() -> None:
+    bad = (*BREAKING_OUT, *ODD)
+    good = tuple(f"text-{number:02}" for number in range(len(bad)))
+    text = taken_apart(bad)
+    assert structure(text) == structure(taken_apart(good))
+    assert len(text.encode()) < 400_000
+    assert not re.search(
+        r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", text
+    )
+    rows = json.loads(Page(text).texts["data"])["rows"]
+    assert [row[0] for row in rows[: len(BREAKING_OUT)]] == list(BREAKING_OUT)
     text.encode()
 
 
@@ -269,8 +386,60 @@ def test_a_browser_finds_some_of_three_thousand(
     assert 20 <= int(page.attributes["timeline"]["data-drawn"] or 0) <= 40  # those in sight
 
 
-def test_a_browser_runs_nothing_that_is_not_ours(browse: Callable[..., Page]) -> None:
-    page = browse(as_html(figures(Header("launch", _at(0)), hostile()), "run.db"))
+@pytest.fixture
+def beacon() -> Iterator[tuple[str, list[str]]]:
+    """A server that remembers what is asked for: its URL, and the paths."""
+    heard: list[str] = []
+
+    class Listening(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Listening) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", heard
+        server.shutdown()
+        thread.join()
+
+
+def test_a_browser_runs_nothing_that_is_not_ours(
+    browse: Callable[..., Page], beacon: tuple[str, list[str]]
+) -> None:
+    url, heard = beacon
+    texts = tuple(text.replace("BEACON", url) for text in (*BREAKING_OUT, *ODD))
+    page = browse(taken_apart(texts), "#sort=__proto__&view=%3Cb%3E&find=%22%3E%3Cimg%20src=x%3E")
     assert "data-error" not in page.tags[0][1]
-    assert page.attributes["timeline"]["data-drawn"] == "1"
-    assert page.texts["title"] == "Launch launch"
+    assert page.texts["shown"] == f"0 of {len(texts) + 1} workstations"
+    page = browse(taken_apart(texts), "#sort=cause&view=rows")
+    assert "data-error" not in page.tags[0][1]
+    assert page.attributes["timeline"]["data-shown"] == str(len(texts) + 1)
+    assert heard == []
+
+
+@pytest.mark.parametrize("policy", [True, False], ids=["with-its-policy", "without"])
+def test_the_policy_holds_where_escaping_fails(
+    imagine: Callable[..., Any],
+    browse: Callable[..., Page],
+    beacon: tuple[str, list[str]],
+    policy: bool,
+) -> None:
+    """Without the policy the same page asks the server: so this would notice if it did."""
+    url, heard = beacon
+    text = html_of(imagine(count=3))
+    if not policy:
+        text, removed = re.subn(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
+        assert removed == 1
+    page = text.replace("</main>", f"{''.join(BREAKING_OUT[:-1])}</main>".replace("BEACON", url))
+    browse(page)
+    if policy:
+        assert heard == []
+    else:
+        ways = {path.strip("/") for path in heard}
+        assert ways >= {"script", "src.js"}, ways
+        assert len(ways) > 5, ways

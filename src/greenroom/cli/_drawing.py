@@ -70,7 +70,7 @@ def head(title: str, elapsed: float, left: float | None, timeout: float | None) 
     line = Table.grid(expand=True)
     line.add_column()
     line.add_column(justify="right")
-    line.add_row(Text(title, style="bold"), Text(times, style=QUIET))
+    line.add_row(Text(printable(title), style="bold"), Text(times, style=QUIET))
     return line
 
 

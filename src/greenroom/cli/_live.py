@@ -11,7 +11,7 @@ from rich.text import Text
 from greenroom._states import Verdict
 from greenroom.cli._drawing import BAD, QUIET, Drawing, bar, head, warnings
 from greenroom.cli._outage import Outage
-from greenroom.cli._printing import printable, span
+from greenroom.cli._printing import CELL, printable, span
 
 if TYPE_CHECKING:
     from greenroom._limiter import LimiterStatistics
@@ -96,6 +96,6 @@ def _slowest(progress: Progress, now: float) -> RenderableType:
     rows.add_row(Text("waiting longest", style=QUIET))
     for waiting in slowest:
         rows.add_row(
-            Text(waiting.id), Text(printable(waiting.state or "")), Text(span(waiting.waited))
+            Text(waiting.id), Text(printable(waiting.state or "", CELL)), Text(span(waiting.waited))
         )
     return rows

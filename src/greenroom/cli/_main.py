@@ -79,7 +79,7 @@ def _explain(error: BaseException) -> int | None:
 
 
 def _complain(message: str, status: int) -> int:
-    click.echo(f"greenroom: error: {' '.join(message.split())}", err=True)
+    click.echo(f"greenroom: error: {printable(' '.join(message.split()))}", err=True)
     return status
 
 

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from greenroom.cli._status import Tally
 
 
+LONGEST = 5000
+"""Characters of a line: more than the longest path has."""
+
+CELL = 240
+"""Characters of a cell of a table."""
+
 UNSETTLED = 20
 """Sessions that an interruption cut short which are named, as text."""
 
@@ -184,10 +190,11 @@ class ResourceReport:
             for result in found:
                 print_json(result.resource)
             return
+        states = [printable(result.state or "", CELL) for result in found]
         id_width = max((len(result.id) for result in found), default=0)
-        state_width = max((len(result.state or "") for result in found), default=0)
-        for result in found:
-            line = f"{result.id:{id_width}}  {result.state or '':{state_width}}  "
+        state_width = max(map(len, states), default=0)
+        for result, state in zip(found, states, strict=True):
+            line = f"{result.id:{id_width}}  {state:{state_width}}  "
             click.echo(printable(line + (result.reason or "")).rstrip())
 
 
@@ -244,8 +251,14 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
-def printable(text: str) -> str:
-    """Return `text` on one line, without control characters."""
+def printable(text: str, most: int = LONGEST) -> str:
+    """Return `text` on one line, without control characters, and no longer than `most`.
+
+    What a terminal would act on is taken out: escape sequences lose their first character, and with
+    it their meaning; so do those that turn the direction of the text.
+    """
+    if len(text) > most:
+        text = f"{text[: most - 3]}..."
     return "".join(each if each.isprintable() else " " for each in text)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from greenroom._states import Verdict
 from greenroom.cli._pace import Pace
-from greenroom.cli._printing import printable, shortfall, span
+from greenroom.cli._printing import CELL, printable, shortfall, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,7 +80,7 @@ class Progress:
         """Take in that a wait ended."""
         self._pending.pop(result.id, None)
         self.outcomes[result.verdict] += 1
-        self._ended_in[printable(result.state or result.verdict.value)] += 1
+        self._ended_in[printable(result.state or result.verdict.value, CELL)] += 1
         self.pace.settled(now)
 
     def elapsed(self, now: float) -> float:
@@ -89,7 +89,7 @@ class Progress:
 
     def states(self) -> list[tuple[str, int]]:
         """Return how many sessions were last seen in each state, most first."""
-        pending = Counter(printable(state or UNSEEN) for _, state in self._pending.values())
+        pending = Counter(printable(state or UNSEEN, CELL) for _, state in self._pending.values())
         launched = len(self._pending) + self.settled
         counts = (pending + self._ended_in).most_common()
         return [*counts, (UNLAUNCHED, self.total - launched)] if launched < self.total else counts

@@ -241,7 +241,8 @@ def _say_what_next(journal: Path | None, running: Launch) -> None:
         return
     if unfinished:
         click.echo(f"greenroom: to resume: {printable(resume_line(journal))}", err=True)
-    click.echo(f"greenroom: the account: greenroom report {shlex.quote(str(journal))}", err=True)
+    account = f"greenroom report {shlex.quote(str(journal))}"
+    click.echo(f"greenroom: the account: {printable(account)}", err=True)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from rich.text import Text
 from greenroom._launch._lines import Phase
 from greenroom.cli._drawing import BAD, QUIET, WARNING, Drawing, bar, head, warnings
 from greenroom.cli._outage import Outage
-from greenroom.cli._printing import printable
+from greenroom.cli._printing import CELL, printable
 
 if TYPE_CHECKING:
     from greenroom._launch._account import Account
@@ -91,6 +91,6 @@ def _failed(causes: list[tuple[str, int]], account: Account) -> RenderableType:
     rows = Table.grid(padding=(0, 2))
     rows.add_row(Text("failed", style=BAD))
     for cause, count in causes:
-        advice = Text(account.advice(cause), style=QUIET)
-        rows.add_row(Text(str(count)), Text(printable(cause)), advice)
+        advice = Text(printable(account.advice(cause)), style=QUIET)
+        rows.add_row(Text(str(count)), Text(printable(cause, CELL)), advice)
     return rows

@@ -19,16 +19,13 @@ from markupsafe import Markup
 from greenroom._launch._timeline import CREATING, GONE, WAITING
 from greenroom._launch_kind import launch_kind
 from greenroom._states import Verdict
-from greenroom.cli._printing import printable, span, timestamp
+from greenroom.cli._printing import CELL, printable, span, timestamp
 from greenroom.cli.report import _charts as charts
 from greenroom.cli.report import _words as words
 
 if TYPE_CHECKING:
     from greenroom._launch._figures import Figures, Workstation
     from greenroom._launch_kind import LaunchKind
-
-LONGEST_MESSAGE = 240
-"""Characters of a service's message that the page shows."""
 
 
 def as_html(figures: Figures, journal: str) -> str:
@@ -52,6 +49,8 @@ def as_html(figures: Figures, journal: str) -> str:
                 f"script-src '{_digest(script)}'",
                 "base-uri 'none'",
                 "form-action 'none'",
+                "require-trusted-types-for 'script'",
+                "trusted-types 'none'",
             )
         ),
         legend=_legend(figures),
@@ -81,7 +80,7 @@ def _template() -> jinja2.Template:
         "span": span,
         "timestamp": timestamp,
         "brief": charts.brief,
-        "cut": _cut,
+        "cell": _cell,
     }
     return environment.get_template("report.html.j2")
 
@@ -95,10 +94,8 @@ def _digest(text: str) -> str:
     return f"sha256-{base64.b64encode(digest).decode()}"
 
 
-def _cut(text: str) -> str:
-    if len(text) <= LONGEST_MESSAGE:
-        return text
-    return f"{text[: LONGEST_MESSAGE - 3]}..."
+def _cell(text: str) -> str:
+    return printable(text, CELL)
 
 
 def _colours(kind: LaunchKind) -> dict[str, str]:
@@ -135,14 +132,14 @@ def _legend(figures: Figures) -> list[tuple[str, str]]:
     colours = _colours(launch_kind(figures.kind))
     usual = [state for state in colours if state in seen]
     others = sorted(seen - set(usual))
-    return [(printable(state), colours.get(state, "other")) for state in (*usual, *others)]
+    return [(_cell(state), colours.get(state, "other")) for state in (*usual, *others)]
 
 
 def _timeline(figures: Figures) -> dict[str, Any]:
     """Return what the script draws, with every name in it only once."""
     legend = _legend(figures)
     states = {state: place for place, (state, _) in enumerate(legend)}
-    causes = [printable(group.cause) for group in figures.causes]
+    causes = [_cell(group.cause) for group in figures.causes]
     verdicts = list(words.OUTCOMES)
     return {
         "states": legend,
@@ -152,11 +149,11 @@ def _timeline(figures: Figures) -> dict[str, Any]:
         "end": round(figures.elapsed, 1),
         "rows": [
             (
-                printable(each.key),
+                _cell(each.key),
                 verdicts.index(each.verdict),
-                causes.index(printable(each.cause)) if each.cause else -1,
+                causes.index(_cell(each.cause)) if each.cause else -1,
                 None if each.ready is None else round(each.ready, 1),
-                [each_id and printable(each_id) for each_id in each.ids],
+                [each_id and _cell(each_id) for each_id in each.ids],
                 round(each.stretches[0].start, 1) if each.stretches else None,
                 _stretches(each, states),
             )
@@ -169,5 +166,5 @@ def _stretches(workstation: Workstation, states: dict[str, int]) -> list[float]:
     """Return attempt, state and end of each stretch, one after the other; they have no holes."""
     flat: list[float] = []
     for each in workstation.stretches:
-        flat += (each.attempt, states[printable(each.state)], round(each.end, 1))
+        flat += (each.attempt, states[_cell(each.state)], round(each.end, 1))
     return flat

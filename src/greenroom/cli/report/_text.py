@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from greenroom.cli._printing import printable, timestamp
+from greenroom.cli._printing import CELL, printable, timestamp
 from greenroom.cli.report import _words as words
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _causes(figures: Figures) -> list[str]:
         number = words.counted(len(group.keys), "workstation")
         lines += [
             f"{_INDENT}{printable(group.cause)}: {number}",
-            f"{_INDENT * 2}{group.advice}",
+            f"{_INDENT * 2}{printable(group.advice)}",
             f"{_INDENT * 2}{words.keys(group.keys)}",
         ]
     return lines
@@ -79,7 +79,7 @@ def _overcome(figures: Figures) -> list[str]:
         return []
     rows = [
         (
-            printable(each.cause),
+            _cell(each.cause),
             f"{words.counted(each.attempts, 'attempt')} of "
             f"{words.counted(len(each.keys), 'workstation')}",
         )
@@ -92,7 +92,7 @@ def _left(figures: Figures, journal: str) -> list[str]:
     if not figures.left:
         return []
     rows = [
-        (printable(each.id), printable(each.key), printable(each.state or "not seen"), each.fate)
+        (_cell(each.id), _cell(each.key), _cell(each.state or "not seen"), each.fate)
         for each in figures.left
     ]
     return ["Sessions that are not ready and may still be billed:", *_listed(rows, journal)]
@@ -101,10 +101,10 @@ def _left(figures: Figures, journal: str) -> list[str]:
 def _unready(figures: Figures, journal: str) -> list[str]:
     rows = [
         (
-            printable(each.key),
+            _cell(each.key),
             words.OUTCOMES[each.verdict],
-            printable(each.cause or "-"),
-            printable(each.state or "-"),
+            _cell(each.cause or "-"),
+            _cell(each.state or "-"),
             printable(each.message or ""),
         )
         for each in figures.unready
@@ -123,6 +123,10 @@ def _listed(rows: Sequence[Sequence[str]], journal: str) -> list[str]:
         whole = f"greenroom report {printable(journal)} --html FILE"
         lines.append(f"{_INDENT}and {more} more: `{whole}` lists all of them")
     return lines
+
+
+def _cell(text: str) -> str:
+    return printable(text, CELL)
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from greenroom._launch._figures import Course
 from greenroom._states import Verdict
-from greenroom.cli._printing import printable, span, timestamp
+from greenroom.cli._printing import CELL, printable, span, timestamp
 from greenroom.cli._status import ENDINGS, WORDS
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def choices(figures: Figures) -> str:
 def keys(named: Sequence[str]) -> str:
     """Return the first keys, and how many more there are."""
     more = len(named) - NAMED_KEYS
-    shown = ", ".join(map(printable, named[:NAMED_KEYS]))
+    shown = ", ".join(printable(each, CELL) for each in named[:NAMED_KEYS])
     return f"{shown} and {more} more" if more > 0 else shown
 
 

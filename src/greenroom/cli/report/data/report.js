@@ -315,7 +315,7 @@ function remember() {
 }
 function recall() {
   const chosen = new URLSearchParams(location.hash.slice(1));
-  if (chosen.get("sort") in ORDERS) sort.value = chosen.get("sort");
+  if (Object.hasOwn(ORDERS, chosen.get("sort"))) sort.value = chosen.get("sort");
   if (chosen.has("view")) form.elements.view.value = chosen.get("view");
   if (chosen.has("find")) find.value = chosen.get("find");
 }
