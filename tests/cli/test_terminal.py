@@ -86,7 +86,7 @@ def liar(credentials: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             status, name, body = lying.answer(self.path)
-            content = json.dumps(body).encode()
+            content = json.dumps(body).replace("Infinity", "1e999").encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
@@ -387,3 +387,10 @@ def test_a_live_view_has_no_escape_sequences_but_its_own(
     assert sequences == own
     assert "[red]" in picture
     drawn(view(LONG))
+
+
+def test_a_number_that_json_does_not_know_is_null(liar: Liar, run: Run) -> None:
+    liar.session |= {"state": "READY", "size": 1e999, "sizes": [1.5, -1e999]}
+    ran = run("get", "nimble-session", "s-1", "--output", "json")
+    told = json.loads(ran.out, parse_constant=pytest.fail)
+    assert (told["size"], told["sizes"]) == (None, [1.5, None])

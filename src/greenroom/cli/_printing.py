@@ -294,8 +294,13 @@ def cost(summary: Summary) -> str:
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """Print one JSON object as a line."""
-    click.echo(json.dumps(value, default=_plain))
+    """Print one JSON object as a line; a number of a service that JSON does not know, as null."""
+    try:
+        line = json.dumps(value, default=_plain, allow_nan=False)
+    except ValueError:
+        known = json.loads(json.dumps(value, default=_plain), parse_constant=lambda _: None)
+        line = json.dumps(known)
+    click.echo(line)
 
 
 def _plain(value: object) -> object:
