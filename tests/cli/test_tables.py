@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from greenroom.cli import _tables
-from greenroom.cli._kinds import KINDS
+from greenroom.cli._kinds import KINDS, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +48,29 @@ def test_diagrams_tell_the_service_from_the_caller() -> None:
     assert '"STOPPED" -> "START_IN_PROGRESS" [label="start", style=dashed' in dot
     assert "CREATE_IN_PROGRESS --> READY\n" in mermaid
     assert "STOPPED --> START_IN_PROGRESS : start (caller)\n" in mermaid
+
+
+MERMAID = re.compile(
+    r"stateDiagram-v2|    (?:"
+    r"state \"[\w-]+\" as \w+|\w+|\w+ --> \w+(?: : \w+ \(caller\))?"
+    r"|classDef \w+ fill:#\w{6}|class \w+(?:,\w+)* \w+)"
+)
+QUOTED = r'"[^"\\\n]*"'
+SET = rf"\w+=(?:\w+|{QUOTED})"
+DOT = re.compile(
+    rf"digraph {QUOTED} \{{|\}}|    (?:rankdir=LR|"
+    rf"(?:node|{QUOTED}|{QUOTED} -> {QUOTED}) \[{SET}(?:, {SET})*\]);"
+)
+
+
+@pytest.mark.parametrize(
+    "name", [*KINDS, "aws:rds:db_instance_available", "aws:cloudformation:stack_create_complete"]
+)
+def test_diagrams_are_well_formed(name: str) -> None:
+    table = kind_of(name).table
+    for form, grammar in (("mermaid", MERMAID), ("dot", DOT)):
+        for line in _tables.FORMATS[form](table).split("\n"):
+            assert grammar.fullmatch(line), line
 
 
 def test_a_name_that_mermaid_cannot_take_has_another_beside_it() -> None:
