@@ -52,7 +52,7 @@ def test_diagrams_tell_the_service_from_the_caller() -> None:
 
 MERMAID = re.compile(
     r"stateDiagram-v2|    (?:"
-    r"state \"[\w-]+\" as \w+|\w+|\w+ --> \w+(?: : \w+ \(caller\))?"
+    r"state \"[\w-]+\" as \w+|\w+|\w+ --> \w+(?: : [\w -]+ \(caller\))?"
     r"|classDef \w+ fill:#\w{6}|class \w+(?:,\w+)* \w+)"
 )
 QUOTED = r'"[^"\\\n]*"'
