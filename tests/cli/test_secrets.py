@@ -205,8 +205,8 @@ def test_a_launch_in_which_everything_goes_wrong_shows_no_more(
     assert ran.status in (1, 3, 4)
     told = run("report", str(journal))
     run("report", str(journal), "--html", str(tmp_path / "run.html"))
-    assert len(simulator.statistics().faults) > len(STRIKES) // 2  # the deadline takes the rest
-    assert len(urls_of(simulator)) > 5
+    assert len(simulator.statistics().faults) > len(STRIKES) // 3  # the deadline takes the rest
+    assert len(urls_of(simulator)) > 3
     every = [*urls_of(simulator), ACCESS_KEY, SECRET_KEY, TOKEN]
     ours = (each.getMessage() for each in caplog.records if each.name.startswith("greenroom"))
     assert not found(every, ran.out, ran.err, told.out, files_below(tmp_path), *ours)

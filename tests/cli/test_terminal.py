@@ -50,7 +50,7 @@ LONG = f"{BITES}\ud800{'z' * 200_000}"
 NAME = BITES.replace("\0", "")
 """The same as a file may be called."""
 
-FAST = ("--every", "50ms", "--rate", "200", "--timeout", "400ms")
+FAST = ("--every", "50ms", "--rate", "200", "--timeout", "600ms")
 LP = ("--launch-profile-id", "lp-1", "--count", "1", "--create-rate", "200")
 
 
@@ -180,7 +180,7 @@ def test_what_a_service_says_of_an_error(
         told(run(*command), caplog)
 
 
-def test_a_refused_watch_and_a_refused_launch(
+def test_what_a_service_says_to_refuse_a_watch(
     liar: Liar, run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     liar.error = (403, "AccessDeniedException")
