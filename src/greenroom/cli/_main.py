@@ -21,7 +21,7 @@ from greenroom._errors import (
     TableError,
 )
 from greenroom.cli._commands import greenroom
-from greenroom.cli._printing import printable
+from greenroom.cli._printing import escaped
 from greenroom.cli._status import BAD_USAGE, FAILED, INTERRUPTED, OUTPUT_CLOSED, REFUSED
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 MOST_PROBLEMS = 50
 """Problems of one list of specs that are printed, a line each."""
+
+LONGEST = 2000
+"""Characters of one message that are printed."""
 
 
 def run(args: Sequence[str]) -> int:
@@ -79,13 +82,21 @@ def _explain(error: BaseException) -> int | None:
 
 
 def _complain(message: str, status: int) -> int:
-    click.echo(f"greenroom: error: {printable(' '.join(message.split()))}", err=True)
+    click.echo(f"greenroom: error: {_shown(' '.join(message.split()))}", err=True)
     return status
 
 
 def _complain_of_all(problems: Sequence[str]) -> int:
     for problem in problems[:MOST_PROBLEMS]:
-        click.echo(f"greenroom: error: {printable(problem)}", err=True)
+        click.echo(f"greenroom: error: {_shown(problem)}", err=True)
     if len(problems) > MOST_PROBLEMS:
         click.echo(f"greenroom: error: and {len(problems) - MOST_PROBLEMS} more", err=True)
     return BAD_USAGE
+
+
+def _shown(message: str) -> str:
+    """Return a message fit for a terminal; one that is too long loses its middle."""
+    text = escaped(message)
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -260,6 +262,24 @@ def printable(text: str, most: int = LONGEST) -> str:
     if len(text) > most:
         text = f"{text[: most - 3]}..."
     return "".join(each if each.isprintable() else " " for each in text)
+
+
+def escaped(text: str) -> str:
+    """Return `text` on one line, with its control characters written out: what was given shows."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
+def shell_word(path: str) -> str:
+    """Return a path as a shell takes it, with what cannot be printed written out."""
+    if path.isprintable():
+        return shlex.quote(path)
+    spelt = (
+        f"\\x{byte:02x}" if byte < 0x20 or byte > 0x7E or byte in b"'\\" else chr(byte)
+        for byte in os.fsencode(path)
+    )
+    return f"$'{''.join(spelt)}'"
 
 
 def change_line(change: Transition | Changed) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import secrets
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,7 +35,7 @@ from greenroom.cli._options import (
     output,
     pacing_of,
 )
-from greenroom.cli._printing import printable
+from greenroom.cli._printing import escaped, shell_word
 from greenroom.cli.launch._providers import (
     FIELDS,
     KIND,
@@ -282,7 +281,7 @@ def _pacing(options: Mapping[str, Any]) -> Pacing:
     except (ConfigurationError, JournalError) as error:
         if _is_given("history"):
             raise
-        click.echo(f"greenroom: going on without a history: {printable(str(error))}", err=True)
+        click.echo(f"greenroom: going on without a history: {escaped(str(error))}", err=True)
         return pacing_of({**options, "history": None})
 
 
@@ -394,4 +393,4 @@ def _ruled_out(asked: Mapping[str, Any], given: set[str]) -> set[str]:
 
 def resume_line(journal: Path) -> str:
     """Return the command that resumes a launch."""
-    return f"greenroom launch --journal {shlex.quote(str(journal))} --resume"
+    return f"greenroom launch --journal {shell_word(str(journal))} --resume"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import stat
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,7 +26,7 @@ from greenroom._poller import Poller
 from greenroom._states import Verdict
 from greenroom.cli._interrupt import interruptible
 from greenroom.cli._pace import Pace
-from greenroom.cli._printing import Summary, printable, timestamp
+from greenroom.cli._printing import Summary, escaped, printable, shell_word, timestamp
 from greenroom.cli._status import Tally
 from greenroom.cli.launch._options import resume_line
 from greenroom.cli.launch._screen import Glance
@@ -225,7 +224,7 @@ async def launch(wanted: Wanted, told: LaunchTold, screen: LaunchScreen) -> int:
 def _announce(journal: Path | None, event: LaunchEvent) -> None:
     """Say where the launch is recorded, before anything is made."""
     if isinstance(event, events.LaunchBegan) and journal is not None:
-        click.echo(f"greenroom: recorded in {printable(str(journal))}", err=True)
+        click.echo(f"greenroom: recorded in {escaped(str(journal))}", err=True)
 
 
 def _say_what_next(journal: Path | None, running: Launch) -> None:
@@ -240,9 +239,8 @@ def _say_what_next(journal: Path | None, running: Launch) -> None:
             click.echo("greenroom: there is no journal, so it cannot be resumed", err=True)
         return
     if unfinished:
-        click.echo(f"greenroom: to resume: {printable(resume_line(journal))}", err=True)
-    account = f"greenroom report {shlex.quote(str(journal))}"
-    click.echo(f"greenroom: the account: {printable(account)}", err=True)
+        click.echo(f"greenroom: to resume: {resume_line(journal)}", err=True)
+    click.echo(f"greenroom: the account: greenroom report {shell_word(str(journal))}", err=True)
 
 
 @contextmanager
@@ -260,6 +258,8 @@ def url_file(path: Path | None, *, append: bool) -> Iterator[Callable[[LaunchEve
     except OSError as error:
         hint = "; name a new file" if isinstance(error, FileExistsError) else ""
         raise click.UsageError(f"cannot write {path}: {error.strerror}{hint}") from None
+    except ValueError as error:  # of a path that no file can have
+        raise click.UsageError(f"cannot write {path}: {error}; name a file") from None
 
     def write(event: LaunchEvent) -> None:
         if isinstance(event, events.StreamReady):

@@ -13,7 +13,7 @@ from greenroom._launch._figures import figures
 from greenroom._launch._journal import read_journal
 from greenroom.cli import _status
 from greenroom.cli._help import AsWritten
-from greenroom.cli._printing import printable
+from greenroom.cli._printing import escaped
 from greenroom.cli.report._text import as_text
 
 
@@ -47,7 +47,9 @@ def report_command(journal: str, html: str | None) -> int:
         _write(target, page)
     except OSError as error:
         raise click.UsageError(f"cannot write {html}: {error.strerror}") from None
-    click.echo(f"greenroom: the report is in {printable(html)}", err=True)
+    except ValueError as error:  # of a path that no file can have
+        raise click.UsageError(f"cannot write {html}: {error}; name a file") from None
+    click.echo(f"greenroom: the report is in {escaped(html)}", err=True)
     return _status.OK
 
 

@@ -1,0 +1,49 @@
+"""What the fuzzer has found, each in its smallest case."""
+
+from __future__ import annotations
+
+import pytest
+from tests.fuzz.invariants import assert_named, assert_refused
+from tests.fuzz.journals import edit, used
+from tests.fuzz.runner import run
+
+STUDIO = ("--endpoint-url", "http://127.0.0.1:1", "--studio-id", "us-west-2-abc")
+ONE = ("nimble-session", "s-1", *STUDIO)
+LAUNCH = ("launch", *STUDIO, "--launch-profile-id", "lp-1", "--count", "1")
+
+NO_PATH = ["\0", "\ud800"]
+"""What no file can be called: a NUL, and half a pair of surrogates."""
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("get", *ONE, "--profile"),
+        ("get", *ONE, "--ids-from"),
+        ("get", *ONE, "--history"),
+        ("report",),
+        ("simulator", "--config"),
+        ("kinds", "--\x1b[2J"),
+    ],
+)
+def test_a_complaint_writes_out_what_a_terminal_would_obey(args: tuple[str, ...]) -> None:
+    ran = run(*args, "\x1b[2J")
+    assert_refused(ran)
+    assert r"\x1b[2J" in ran.err
+
+
+def test_a_complaint_about_something_long_keeps_its_beginning_and_its_end() -> None:
+    ran = run("table", "x" * 100_000)
+    assert_refused(ran)
+    assert "there is no kind 'xxx" in ran.err
+    assert ran.err.endswith("aws:SERVICE:WAITER\n")
+
+
+@pytest.mark.parametrize(
+    ("journal", "word"), [("a b.db", "'a b.db'"), ("a\n'.db", r"$'a\x0a\x27.db'")]
+)
+def test_the_command_that_resumes_names_the_very_file(journal: str, word: str) -> None:
+    ran = run(*LAUNCH, "--journal", journal)
+    assert ran.status is None
+    assert f"greenroom launch --journal {word} --resume\n" in ran.err
+    assert f"greenroom report {word}\n" in ran.err
