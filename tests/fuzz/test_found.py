@@ -47,3 +47,23 @@ def test_the_command_that_resumes_names_the_very_file(journal: str, word: str) -
     assert ran.status is None
     assert f"greenroom launch --journal {word} --resume\n" in ran.err
     assert f"greenroom report {word}\n" in ran.err
+
+
+@pytest.mark.parametrize("path", NO_PATH)
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("get", *ONE, "--ids-from"),
+        ("get", *ONE, "--history"),
+        ("report",),
+        (*LAUNCH, "--journal"),
+        (*LAUNCH, "--resume", "--journal"),
+        (*LAUNCH, "--no-journal", "--stream", "--stream-urls"),
+        ("simulator", "--config"),
+        ("simulator", "--host"),
+    ],
+)
+def test_what_cannot_be_a_path_is_refused(args: tuple[str, ...], path: str) -> None:
+    ran = run(*args, path)
+    assert_refused(ran)
+    assert_named(ran, path)

@@ -406,7 +406,7 @@ def _resolved_to_write(path: str | os.PathLike[str]) -> Path:
 def _resolved(path: str | os.PathLike[str]) -> Path:
     try:
         return Path(path).resolve()
-    except (OSError, RuntimeError) as error:  # links that lead in a circle
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a path with a NUL
         raise JournalError(f"{path} cannot be found: {error}", str(path)) from error
 
 
@@ -425,6 +425,8 @@ def journal_exists(file: Path) -> bool:
         return False
     except OSError as error:
         raise JournalError(f"{file} cannot be read: {error.strerror}", str(file)) from error
+    except ValueError as error:  # of a path that no file can have
+        raise JournalError(f"{file} can be no journal: {error}; name a file", str(file)) from error
 
 
 @contextmanager

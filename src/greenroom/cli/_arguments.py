@@ -139,6 +139,8 @@ def read_lines(path: str) -> list[str]:
         content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except OSError as error:
         raise click.BadParameter(f"cannot read {name}: {error.strerror}") from None
+    except ValueError as error:  # of a path that no file can have
+        raise click.BadParameter(f"cannot read {name!r}: {error}; name a file, or -") from None
     try:
         return content.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:

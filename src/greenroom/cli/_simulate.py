@@ -56,7 +56,7 @@ async def serve(settings: Settings, *, host: str, port: int, speed: float) -> in
         raise
     except OSError as error:
         raise click.UsageError(error.strerror or str(error)) from None
-    except UnicodeError as error:
+    except ValueError as error:
         raise click.UsageError(f"--host {host!r} is no host name: {error}") from None
     return INTERRUPTED
 
