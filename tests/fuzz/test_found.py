@@ -67,3 +67,36 @@ def test_what_cannot_be_a_path_is_refused(args: tuple[str, ...], path: str) -> N
     ran = run(*args, path)
     assert_refused(ran)
     assert_named(ran, path)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("get", "nimble-session", "\ud800", *STUDIO),
+        ("get", "nimble-session", "s-1", *STUDIO[:3], "\ud800"),
+        ("get", "nimble-session", "s-1", *STUDIO[2:], "--endpoint-url", "http://h/\ud800"),
+        ("get", "workspace", "ws-\ud800"),
+        ("get", "aws:rds:db_instance_available", "DBInstanceIdentifier=\ud800"),
+        ("get", "aws:rds:db_instance_available", '{"DBInstanceIdentifier": "\\ud800"}'),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_before_it_is_tried_for_half_a_minute(
+    args: tuple[str, ...],
+) -> None:
+    ran = run(*args)
+    assert_refused(ran)
+    assert "ud800" in ran.err
+
+
+@pytest.mark.parametrize("region", ["us-west-2\n", "\n", "a b", "\x1b[2J", "ü"])
+def test_a_region_is_the_name_of_one(region: str) -> None:
+    ran = run("get", "ec2-instance", "i-1", "--region", region)
+    assert_refused(ran)
+    assert "us-west-2" in ran.err
+
+
+@pytest.mark.parametrize("url", ["http://a b", "http://\0", "http://ü", "http://h\n"])
+def test_an_endpoint_that_cannot_be_is_shown_one_that_can(url: str) -> None:
+    ran = run("get", "nimble-session", "s-1", *STUDIO[2:], "--endpoint-url", url)
+    assert_refused(ran)
+    assert "http://127.0.0.1:8000" in ran.err

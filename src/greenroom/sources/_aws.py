@@ -8,6 +8,7 @@ they would spend the budget behind the limiter's back, and its errors arrive tra
 from __future__ import annotations
 
 import os
+import re
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -24,6 +25,7 @@ from aiobotocore.session import AioSession
 from botocore import exceptions as boto
 from botocore import xform_name
 from botocore.loaders import Loader
+from botocore.utils import is_valid_endpoint_url, is_valid_ipv6_endpoint_url
 
 from greenroom._errors import ConfigurationError
 from greenroom.sources._aws_errors import translate, translating
@@ -41,6 +43,8 @@ READ_TIMEOUT = 10.0
 """Seconds between two pieces of an answer."""
 
 MAX_CONNECTIONS = 32
+
+_REGION = re.compile(r"[A-Za-z0-9-]{1,63}")
 
 _FIXES: Mapping[type[Exception], str] = MappingProxyType(
     {
@@ -92,6 +96,10 @@ async def open_client(
     """
     if endpoint_url is not None:
         _check_endpoint(endpoint_url)
+    if region_name and not _REGION.fullmatch(region_name):
+        raise ConfigurationError(
+            f'region_name={region_name!r} is no AWS region, such as region_name="us-west-2"'
+        )
     if session is not None and profile is not None:
         raise ConfigurationError("a session has its profile already; pass session or profile")
     config = _config()
@@ -219,7 +227,12 @@ def _check_endpoint(endpoint_url: str) -> None:
         raise ConfigurationError(_MORE)
     try:
         parts = urlsplit(endpoint_url)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        good = (
+            parts.scheme in ("http", "https")
+            and parts.port != 0
+            and endpoint_url.isprintable()
+            and (is_valid_endpoint_url(endpoint_url) or is_valid_ipv6_endpoint_url(endpoint_url))
+        )
     except ValueError:
         good = False
     if not good:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MOST_CHARACTERS = 256
 """Characters in one part of an id, at most."""
 
-_UNFIT = re.compile(r"[\s,\x00-\x1f\x7f-\x9f]")
+_UNFIT = re.compile(r"[\s,\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Where(TypedDict, total=False):

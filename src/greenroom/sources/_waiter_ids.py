@@ -22,6 +22,8 @@ from typing import Any
 
 from botocore.validate import ParamValidator
 
+from greenroom._specs import encodable
+
 REMEMBERED = 10_000
 """Ids whose parameters are remembered, since each is read time and again."""
 
@@ -148,6 +150,8 @@ class Parameters:
         if missing:
             raise ValueError(f"{' and '.join(missing)} is missing; write {self.form}")
         if self._shape is not None:
+            if not encodable(json.dumps(parameters, ensure_ascii=False)):
+                raise ValueError("it has half a surrogate pair, which cannot be sent")
             report = ParamValidator().validate(parameters, self._shape)
             if report.has_errors():
                 raise ValueError("; ".join(report.generate_report().splitlines()))

@@ -60,7 +60,7 @@ MOST_ID = 256
 """Characters of an id at most."""
 
 _LIST = str(reads.SESSION.lists)
-_UNFIT = re.compile(r"[\s,/\x00-\x1f\x7f-\x9f]|^\.{0,2}$|^.{257}", re.DOTALL)
+_UNFIT = re.compile(r"[\s,/\x00-\x1f\x7f-\x9f\ud800-\udfff]|^\.{0,2}$|^.{257}", re.DOTALL)
 
 
 class Resources:
