@@ -100,3 +100,19 @@ def test_an_endpoint_that_cannot_be_is_shown_one_that_can(url: str) -> None:
     ran = run("get", "nimble-session", "s-1", *STUDIO[2:], "--endpoint-url", url)
     assert_refused(ran)
     assert "http://127.0.0.1:8000" in ran.err
+
+
+@pytest.mark.parametrize("use", ["report", "page", "resume", "plan"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE launch SET id = x'00'",
+        "UPDATE launch SET created = 1e300",
+        f"UPDATE launch SET options = '{'[' * 3000}'",
+        f"UPDATE specs SET spec = '{'[' * 3000}' WHERE number = 1",
+    ],
+)
+def test_a_launch_that_is_garbage_is_a_damaged_journal(use: str, statement: str) -> None:
+    ran = used(use, edit((statement, ())))
+    assert_refused(ran)
+    assert "is damaged" in ran.err

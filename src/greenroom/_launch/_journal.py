@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Self
 from greenroom import _private
 from greenroom._errors import ConfigurationError, JournalError, SpecError
 from greenroom._launch._account import Account
-from greenroom._launch._rows import Row, as_row, from_row
+from greenroom._launch._rows import ODD, Row, as_row, from_row
 from greenroom._launch_kind import launch_kind
 from greenroom._specs import WorkstationSpec, stored_specs
 
@@ -307,7 +307,7 @@ def _read(db: sqlite3.Connection, file: Path) -> tuple[Header, Account]:
         raise _damaged(file, str(error)) from error
     except ConfigurationError as error:
         raise JournalError(f"{file}: {error}", str(file)) from error
-    except (sqlite3.DatabaseError, TypeError, ValueError, KeyError) as error:
+    except (sqlite3.DatabaseError, *ODD) as error:
         raise _damaged(file, str(error)) from error
     return header, account
 
@@ -319,9 +319,12 @@ def _header(
 
     Before version 3 only the command line kept where the sessions are: a studio, as an option.
     """
+    for name, value in (("id", launch_id), ("kind", kind), ("place", place or "")):
+        if not isinstance(value, str):
+            raise TypeError(f"its {name} is {value!r}")
     told = json.loads(options)
     if not isinstance(told, dict):
-        raise ValueError(f"its options are {told!r}")
+        raise TypeError(f"its options are {told!r}")
     created_at = datetime.fromtimestamp(created, UTC)
     return Header(launch_id, created_at, told, kind, place or told.get("studio_id"))
 

@@ -47,7 +47,7 @@ class Row(NamedTuple):
     data: str
 
 
-_ODD = (
+ODD = (
     AttributeError,
     LookupError,
     OSError,
@@ -56,7 +56,7 @@ _ODD = (
     TypeError,
     ValueError,
 )
-"""What reading a row of garbage can raise."""
+"""What reading garbage can raise."""
 
 _COLUMNS = frozenset({"at", "key", "attempt"})
 
@@ -90,7 +90,7 @@ def from_row(row: Row) -> events.LaunchEvent:
         members |= {} if row.attempt is None else {"attempt": row.attempt}
         read = {name: _read(name, value) for name, value in _renamed(members).items()}
         event = kind(**read)
-    except _ODD as error:
+    except ODD as error:
         raise ValueError(f"a {row.kind} cannot be read: {error!r}") from error
     for name, hint in get_type_hints(kind).items():
         if not _fits(getattr(event, name), hint):
