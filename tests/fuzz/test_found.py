@@ -116,3 +116,8 @@ def test_a_launch_that_is_garbage_is_a_damaged_journal(use: str, statement: str)
     ran = used(use, edit((statement, ())))
     assert_refused(ran)
     assert "is damaged" in ran.err
+
+
+def test_the_calls_of_a_launch_that_was_resumed_after_a_century_are_told_at_once() -> None:
+    ran = used("page", edit(("UPDATE events SET at = 3e9 + at WHERE number > 150", ())))
+    assert ran.status == 0

@@ -9,7 +9,7 @@ Pure: every event brings its own time.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil
@@ -436,15 +436,22 @@ def _intervals(
         calls[int(moment // width)] += meter.calls - before[0]
         throttled[int(moment // width)] += meter.throttled - before[1]
         before = (meter.calls, meter.throttled)
+    awake = _awake(quiet, width, int(moments[-1] // width) + 1)
     return tuple(
         Interval(place * width, (place + 1) * width, calls[place], throttled[place])
-        for place in range(int(moments[-1] // width) + 1)
-        if calls[place] or not any(_covers(each, place * width, width) for each in quiet)
+        for place in sorted({*awake, *(place for place, count in calls.items() if count)})
     )
 
 
-def _covers(silence: Silence, start: float, width: float) -> bool:
-    return silence.start <= start and start + width <= silence.end
+def _awake(quiet: Sequence[Silence], width: float, end: int) -> Iterator[int]:
+    """Yield the intervals before `end` that no silence covers; it may have lasted for years."""
+    place = 0
+    for each in quiet:
+        first, beyond = ceil(each.start / width), min(int(each.end // width), end)
+        if first < beyond:
+            yield from range(place, first)
+            place = beyond
+    yield from range(place, end)
 
 
 def _nice(seconds: float) -> float:
