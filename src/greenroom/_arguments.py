@@ -1,14 +1,18 @@
-"""What a number or a list of ids must be before anything is called: one place, one wording."""
+"""What an argument must be before anything is called: one place, one wording."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from greenroom._errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable
+
+L = TypeVar("L")
 
 
 MOST = 10**12
@@ -25,7 +29,9 @@ def seconds(name: str, value: float, *, zero: bool = True) -> float:
         raise ConfigurationError(f"{name}={value!r} is not a number of seconds, such as {name}=30")
     if not _is_sound(value) or value < 0 or (value == 0 and not zero):
         least = "0 or more" if zero else "more than 0"
-        raise ConfigurationError(f"{name}={value!r} must be {least} finite seconds, as {name}=30")
+        raise ConfigurationError(
+            f"{name}={value!r} must be {least} and at most {MOST:,} seconds, as {name}=30"
+        )
     return float(value)
 
 
@@ -51,7 +57,9 @@ def rate(name: str, value: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ConfigurationError(f"{name}={value!r} is not a number of calls per second")
     if not _is_sound(value) or value <= 0:
-        raise ConfigurationError(f"{name}={value!r} must be more than 0 calls per second")
+        raise ConfigurationError(
+            f"{name}={value!r} must be more than 0 and at most {MOST:,} calls per second"
+        )
     return float(value)
 
 
@@ -63,6 +71,33 @@ def count(name: str, value: int) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
         raise ConfigurationError(f"{name}={value!r} must be a whole number from 1 to {MOST:,}")
+    return value
+
+
+def path(name: str, value: str | os.PathLike[str]) -> Path:
+    """Return `value` as a path.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    try:
+        return Path(value)
+    except TypeError:
+        raise ConfigurationError(f"{name}={value!r} is no path, such as {name}='run.db'") from None
+
+
+def limiter(name: str, value: L) -> L:
+    """Return `value` if it is a budget.
+
+    Raises:
+        ConfigurationError: It lacks something that a budget has.
+    """
+    for each in ("acquire", "refund", "slow_down"):
+        if not callable(getattr(value, each, None)):
+            raise ConfigurationError(
+                f"{name}={value!r} is no limiter, such as RateLimiter(max_rate=5, burst=5): it "
+                f"has no {each}()"
+            )
     return value
 
 

@@ -109,6 +109,11 @@ class History:
         Raises:
             ConfigurationError: It is no such thing.
         """
+        if not isinstance(text, str | bytes):
+            raise ConfigurationError(
+                f"this is no history: text={text!r} is of {type(text).__name__}, and not text, as "
+                "History.to_json() returns it"
+            )
         try:
             told = json.loads(text)
             if not isinstance(told, dict) or "greenroom_history" not in told:

@@ -148,7 +148,7 @@ def check_specs(specs: Iterable[SpecLike], of: type[S]) -> tuple[S, ...]:
         SpecError: There are none, or some cannot be right: a field that there is not, a bad
             instance type or image id, a key that is missing or given twice. All are named.
     """
-    if isinstance(specs, str | Mapping) or not isinstance(specs, Iterable):
+    if isinstance(specs, str | bytes | Mapping) or not isinstance(specs, Iterable):
         raise SpecError([f"specs is one {type(specs).__name__}; pass a list of specs"])
     return _checked(((f"spec {number}", each) for number, each in enumerate(specs, start=1)), of)
 
@@ -167,12 +167,16 @@ def read_specs(
         SpecError: As for `check_specs`; also where a line is not a JSON object. Every problem is
             named with its line, counted from 1.
     """
-    if isinstance(lines, str):
-        raise SpecError(["lines is one text; pass its lines, as text.splitlines()"])
+    if isinstance(lines, str | bytes) or not isinstance(lines, Iterable):
+        raise SpecError(
+            [f"lines is one {type(lines).__name__}; pass a list of lines, as text.splitlines()"]
+        )
+    if not isinstance(defaults, Mapping | None):
+        raise SpecError([f"defaults={defaults!r} must be a dict of fields, or None"])
     given = (
         (f"line {number}", _parsed(line, defaults or {}, of.other_names))
         for number, line in enumerate(lines, start=1)
-        if line.strip()
+        if not isinstance(line, str) or line.strip()
     )
     return _checked(given, of)
 
@@ -251,6 +255,8 @@ def _parsed(
             raise ValueError(f"{twice!r} is given twice")
         return members
 
+    if not isinstance(line, str):
+        return _Unreadable(f"{line!r} is no line of text")
     try:
         value = json.loads(line, object_pairs_hook=once)
     except json.JSONDecodeError as error:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from tests.fuzz.invariants import assert_named, assert_refused
 from tests.fuzz.journals import edit, used
 from tests.fuzz.runner import run
+from tests.launch.conftest import Studio
+
+import greenroom
+from greenroom.sources import nimble
+from greenroom.testing import run as run_in_virtual_time
 
 STUDIO = ("--endpoint-url", "http://127.0.0.1:1", "--studio-id", "us-west-2-abc")
 ONE = ("nimble-session", "s-1", *STUDIO)
@@ -121,3 +129,67 @@ def test_a_launch_that_is_garbage_is_a_damaged_journal(use: str, statement: str)
 def test_the_calls_of_a_launch_that_was_resumed_after_a_century_are_told_at_once() -> None:
     ran = used("page", edit(("UPDATE events SET at = 3e9 + at WHERE number > 150", ())))
     assert ran.status == 0
+
+
+@pytest.mark.parametrize("value", [b"", object(), [], 0])
+@pytest.mark.parametrize("argument", ["poller", "creates", "journal"])
+def test_a_launch_is_not_begun_with_what_is_none(argument: str, value: object) -> None:
+    specs = [{"key": "a", "launch_profile_id": "lp"}]
+    with pytest.raises(greenroom.ConfigurationError, match=f"^{argument}="):
+        greenroom.Launch(Studio(), specs, **{argument: value})
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"action": set()}, "action=set"),
+        ({"changes": b""}, "changes=b''"),
+        ({"poller": b""}, "poller=b''"),
+    ],
+)
+def test_an_action_is_not_begun_with_what_is_none(given: dict[str, Any], complaint: str) -> None:
+    studio = Studio()
+    action, others = given.get("action", "stop"), {**given, "timeout": 1}
+    others.pop("action", None)
+    with pytest.raises(greenroom.ConfigurationError, match=complaint):
+        run_in_virtual_time(lambda: greenroom.act(studio, action, ["s-1"], **others))
+    assert not studio.counts
+
+
+@pytest.mark.parametrize("argument", ["studio_id", "region_name", "profile", "endpoint_url"])
+@pytest.mark.parametrize("value", [b"a", [1], object()])
+def test_a_place_is_text(argument: str, value: object) -> None:
+    where = {"studio_id": "s", "region_name": "us-west-2", "endpoint_url": "http://127.0.0.1:1"}
+    with pytest.raises(greenroom.ConfigurationError, match=f"^{argument}="):
+        run_in_virtual_time(nimble.connect(**{**where, argument: value}).__aenter__)
+
+
+@pytest.mark.parametrize(
+    "argument", ["aws_access_key_id", "aws_secret_access_key", "aws_session_token"]
+)
+def test_a_credential_of_the_wrong_kind_is_not_shown(argument: str) -> None:
+    where = {"studio_id": "s", "region_name": "us-west-2", "endpoint_url": "http://127.0.0.1:1"}
+    with pytest.raises(greenroom.ConfigurationError) as caught:
+        run_in_virtual_time(nimble.connect(**{**where, argument: b"hidden"}).__aenter__)
+    assert str(caught.value) == f"{argument} must be text, and is bytes"
+
+
+@pytest.mark.parametrize("read", [greenroom.read_history, greenroom.read_report])
+@pytest.mark.parametrize("path", [b"run.db", None, 1])
+def test_a_path_is_text(read: Callable[[Any], object], path: object) -> None:
+    with pytest.raises(greenroom.ConfigurationError, match="is no path, such as"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("lines", "defaults", "complaint"),
+    [
+        (None, None, "lines is one NoneType"),
+        (b"{}", None, "lines is one bytes"),
+        ([0], None, "line 1: 0 is no line of text"),
+        (['{"key": "a"}'], b"\0", "defaults=b'.x00' must be a dict"),
+    ],
+)
+def test_specs_are_lines_of_text(lines: Any, defaults: Any, complaint: str) -> None:
+    with pytest.raises(greenroom.SpecError, match=complaint):
+        greenroom.read_specs(lines, defaults=defaults)

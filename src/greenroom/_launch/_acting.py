@@ -167,10 +167,15 @@ async def act(
         PollerClosed: The poller is not open.
     """
     kind = kind_of(studio)
-    if action not in kind.deeds:
+    if not isinstance(action, str) or action not in kind.deeds:
         raise ConfigurationError(f"action={action!r} must be one of {', '.join(kind.deeds)}")
     unique = _arguments.unique_ids(ids)
     limit = _arguments.timeout(timeout)
+    budget = (
+        RateLimiter(max_rate=5, burst=5)
+        if changes is None
+        else _arguments.limiter("changes", changes)
+    )
     if poller is None:
         async with Poller(studio) as own:
             return await act(
@@ -179,12 +184,13 @@ async def act(
                 unique,
                 timeout=timeout,
                 poller=own,
-                changes=changes,
+                changes=budget,
                 in_flight=in_flight,
                 tell=tell,
             )
+    if not isinstance(poller, Poller):
+        raise ConfigurationError(f"poller={poller!r} must be a Poller(studio), or None")
     poller.check_open()
-    budget = RateLimiter(max_rate=5, burst=5) if changes is None else changes
     asker = Asker(budget, _arguments.count("in_flight", in_flight), kind.remedies)
     sign, deadline = StopSign(), Deadline(limit)
     hands = Hands(studio, poller, asker, sign, deadline)

@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from greenroom import _private
+from greenroom import _arguments, _private
 from greenroom._errors import ConfigurationError, JournalError, SpecError
 from greenroom._launch._account import Account
 from greenroom._launch._rows import ODD, Row, as_row, from_row
@@ -401,14 +401,18 @@ def _connect(file: Path, mode: str) -> sqlite3.Connection:
 
 def _resolved_to_write(path: str | os.PathLike[str]) -> Path:
     try:
-        return _private.resolved(path)
+        return _private.resolved(_arguments.path("journal", path))
     except OSError as error:
         raise JournalError(f"{path} cannot be written: {error.strerror}", str(path)) from error
+    except ValueError as error:  # a path with a NUL
+        raise JournalError(f"{path} cannot be written: {error}", str(path)) from error
 
 
 def _resolved(path: str | os.PathLike[str]) -> Path:
     try:
-        return Path(path).resolve()
+        return _arguments.path("journal", path).resolve()
+    except ConfigurationError:
+        raise
     except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a path with a NUL
         raise JournalError(f"{path} cannot be found: {error}", str(path)) from error
 

@@ -14,14 +14,13 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Ma
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
 import anyio
 import anyio.to_thread
 
-from greenroom import _log
+from greenroom import _arguments, _log
 from greenroom._errors import ConfigurationError, GreenroomError, JournalError, SpecError
 from greenroom._launch import _events as events
 from greenroom._launch import _site
@@ -46,6 +45,7 @@ from greenroom._specs import SpecLike, WorkstationSpec, check_specs
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
     from types import TracebackType
 
     from anyio.abc import TaskGroup
@@ -121,12 +121,18 @@ class Launch(AsyncIterable[LaunchEvent]):
         self._specs = None if specs is None else check_specs(specs, self._kind.spec)
         self._studio = studio
         self._poller = poller
-        self._creates = RateLimiter(CREATES_PER_SECOND, burst=5) if creates is None else creates
+        if not isinstance(poller, Poller | None):
+            raise ConfigurationError(f"poller={poller!r} must be a Poller(studio), or None")
+        self._creates = (
+            RateLimiter(CREATES_PER_SECOND, burst=5)
+            if creates is None
+            else _arguments.limiter("creates", creates)
+        )
         self._policy = LaunchPolicy() if policy is None else policy
         if not isinstance(self._policy, LaunchPolicy):
             raise ConfigurationError(f"policy={policy!r} must be a LaunchPolicy(...)")
         self._policy.check_for(self._kind)
-        self._path = None if journal is None else Path(journal)
+        self._path = None if journal is None else _arguments.path("journal", journal)
         self._began = partial(events.LaunchBegan, resumed=resume, retry_failed=retry_failed)
         self._resume = resume
         self.options: Mapping[str, Any] = dict(options or {})

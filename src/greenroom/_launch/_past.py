@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
+from greenroom import _arguments
 from greenroom._errors import ConfigurationError, JournalError
 from greenroom._history import History
 from greenroom._launch._journal import read_journal
@@ -32,8 +32,9 @@ def read_history(path: str | os.PathLike[str]) -> History:
         ConfigurationError: There is no such file, it cannot be read, or it is neither.
         JournalError: It is a database, and no journal or a damaged one.
     """
+    source = _arguments.path("path", path)
     try:
-        with Path(path).open("rb") as file:
+        with source.open("rb") as file:
             content = file.read(len(SQLITE))
             is_journal = content == SQLITE
             if not is_journal:

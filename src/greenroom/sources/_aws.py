@@ -94,6 +94,14 @@ async def open_client(
         ConfigurationError: There is no region, there are no credentials, or something given
             cannot be right. Nothing has been called yet.
     """
+    _check_texts(region_name=region_name, endpoint_url=endpoint_url, profile=profile)
+    _check_credentials(
+        aws_access_key_id=aws_access_key_id,
+        aws_secret_access_key=aws_secret_access_key,
+        aws_session_token=aws_session_token,
+    )
+    if not isinstance(session, AioSession | None):
+        raise ConfigurationError(f"session={session!r} must be an AioSession() of aiobotocore")
     if endpoint_url is not None:
         _check_endpoint(endpoint_url)
     if region_name and not _REGION.fullmatch(region_name):
@@ -220,6 +228,18 @@ def _on_trio() -> bool:
             "on trio, AWS is called by httpx, which is not installed: pip install 'greenroom[trio]'"
         )
     return True
+
+
+def _check_texts(**given: object) -> None:
+    for name, value in given.items():
+        if not isinstance(value, str | None):
+            raise ConfigurationError(f"{name}={value!r} must be text, or None for the usual one")
+
+
+def _check_credentials(**given: object) -> None:
+    for name, value in given.items():
+        if not isinstance(value, str | None):  # which is not shown, being half a secret
+            raise ConfigurationError(f"{name} must be text, and is {type(value).__name__}")
 
 
 def _check_endpoint(endpoint_url: str) -> None:

@@ -284,7 +284,7 @@ async def connect(
             "no host any more. Start a simulated studio with `greenroom simulator` and pass the "
             'URL that it prints: connect(..., endpoint_url="http://127.0.0.1:8000")'
         )
-    if not studio_id or _UNFIT.search(studio_id):
+    if not isinstance(studio_id, str) or not studio_id or _UNFIT.search(studio_id):
         raise ConfigurationError(
             f'studio_id={studio_id!r} is no studio id, such as studio_id="us-west-2-abc"'
         )
