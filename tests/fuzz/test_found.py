@@ -193,3 +193,24 @@ def test_a_path_is_text(read: Callable[[Any], object], path: object) -> None:
 def test_specs_are_lines_of_text(lines: Any, defaults: Any, complaint: str) -> None:
     with pytest.raises(greenroom.SpecError, match=complaint):
         greenroom.read_specs(lines, defaults=defaults)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("--rate", "1e13"), ("--price", "1e300"), ("--every", "9" * 13), ("--timeout", "1e13")),
+        *(("--ceiling", "9" * 13), ("--rate", "1.7e308")),
+    ],
+)
+def test_a_number_beyond_all_use_is_refused_by_its_option(option: str, value: str) -> None:
+    ran = run("wait", *ONE, "--until", "READY", option, value)
+    assert_refused(ran)
+    assert option in ran.err
+
+
+@pytest.mark.parametrize("speed", ["1e-300", "0.0009", "1000001", "1e300"])
+@pytest.mark.parametrize("command", ["demo", "simulator"])
+def test_a_speed_at_which_nothing_can_be_seen_is_refused(command: str, speed: str) -> None:
+    ran = run(command, "--speed", speed)
+    assert_refused(ran)
+    assert f"'--speed': '{speed}' must be " in ran.err

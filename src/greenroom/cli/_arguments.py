@@ -10,6 +10,11 @@ from typing import Literal
 
 import click
 
+from greenroom._arguments import MOST
+
+SLOWEST, FASTEST = 0.001, 1_000_000
+"""Simulated seconds per second: a second that takes a quarter of an hour, and days in no time."""
+
 _DURATION = re.compile(
     r"(?:(?P<hours>[\d.]+)h)?(?:(?P<minutes>[\d.]+)m)?(?:(?P<seconds>[\d.]+)s)?"
     r"(?:(?P<milliseconds>[\d.]+)ms)?"
@@ -26,7 +31,7 @@ def duration(text: str) -> float:
     """
     parts = {"seconds": text} if _is_number(text) else _parts(text)
     seconds = sum(float(amount) * _SECONDS[unit] for unit, amount in parts.items())
-    if not parts or math.isinf(seconds):
+    if not parts or seconds > MOST:
         raise click.BadParameter(f"{text!r} is no duration; write it as in 30m, 1h30m, 90 or 500ms")
     return seconds
 
@@ -53,7 +58,7 @@ def interval(text: str) -> float:
 
 
 def number(text: str | float) -> float:
-    """Return a finite number above 0.
+    """Return a number above 0 that is not beyond all use.
 
     Raises:
         click.BadParameter: It is none.
@@ -64,6 +69,20 @@ def number(text: str | float) -> float:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
         raise click.BadParameter(f"{text!r} must be a number above 0, as in 10")
+    if value > MOST:
+        raise click.BadParameter(f"{text!r} must be at most {MOST:,}, as in 10")
+    return value
+
+
+def speed(text: str | float) -> float:
+    """Return a number of simulated seconds per second at which something can be seen.
+
+    Raises:
+        click.BadParameter: It is none.
+    """
+    value = number(text)
+    if not SLOWEST <= value <= FASTEST:
+        raise click.BadParameter(f"{text!r} must be from {SLOWEST} to {FASTEST:,}, as in 60")
     return value
 
 

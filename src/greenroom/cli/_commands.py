@@ -219,7 +219,7 @@ def kinds_command(which: str | None, output: str) -> int:
 )
 @click.option(
     "--speed",
-    type=_arguments.number,
+    type=_arguments.speed,
     metavar="N",
     default=1.0,
     show_default=True,
@@ -261,7 +261,7 @@ def simulator_command(
 )
 @click.option(
     "--speed",
-    type=_arguments.number,
+    type=_arguments.speed,
     metavar="N",
     default=60.0,
     show_default=True,
