@@ -27,7 +27,7 @@ from aiobotocore.httpsession import AIOHTTPSession
 from greenroom.cli import _demo, main
 from greenroom.cli.plan import _rehearsal
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which a run hangs."""
 
 ENVIRONMENT = {
@@ -74,6 +74,7 @@ def run(
     stdin: bytes = b"",
     environment: Mapping[str, str] | None = None,
     prepare: Callable[[Path], object] = lambda folder: None,
+    working: bool = False,
 ) -> Ran:
     """Run a command line.
 
@@ -82,6 +83,7 @@ def run(
         stdin: What it finds on standard input.
         environment: Further variables.
         prepare: Puts files into the folder in which it runs.
+        working: Whether it may go on to what needs nothing outside: a rehearsal.
     """
     out, err = _Terminal(), _Terminal(errors="backslashreplace")
     with tempfile.TemporaryDirectory(prefix="fuzz") as name, pytest.MonkeyPatch.context() as patch:
@@ -96,7 +98,7 @@ def run(
         ):
             patch.setattr(sys, stream, value)
         before = _files(folder)
-        with _walled_in(patch), _patience():
+        with _walled_in(patch, working=working), _patience():
             status = _status(args)
         after = _files(folder)
     changed = frozenset(
@@ -121,7 +123,7 @@ def _is_accepted(error: BaseException) -> bool:
 
 
 @contextmanager
-def _walled_in(patch: pytest.MonkeyPatch) -> Iterator[None]:
+def _walled_in(patch: pytest.MonkeyPatch, *, working: bool) -> Iterator[None]:
     async def begin(*_: Any, **__: Any) -> None:
         raise Accepted
 
@@ -137,7 +139,8 @@ def _walled_in(patch: pytest.MonkeyPatch) -> Iterator[None]:
     patch.setattr(AIOHTTPSession, "send", begin)
     patch.setattr(anyio, "sleep_forever", begin)
     patch.setattr(_demo, "run", begin)
-    patch.setattr(_rehearsal, "rehearse_all", rehearse)
+    if not working:
+        patch.setattr(_rehearsal, "rehearse_all", rehearse)
     patch.setattr(socket.socket, "connect", connect)
     patch.setattr(asyncio.BaseEventLoop, "getaddrinfo", look_up)
     yield
