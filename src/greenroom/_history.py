@@ -76,9 +76,14 @@ class History:
                 not known.
 
         Raises:
-            ConfigurationError: A time is negative or not finite. Nothing was taken in.
+            ConfigurationError: They are no pairs, or a time is negative or not finite. Nothing was
+                taken in.
         """
-        checked = [(_arguments.seconds("stays", seconds), left) for seconds, left in stays]
+        try:
+            pairs = [(seconds, left) for seconds, left in stays]
+        except (TypeError, ValueError):
+            raise ConfigurationError(f"stays={stays!r} must be pairs, as [(240.0, True)]") from None
+        checked = [(_arguments.seconds("stays", seconds), left) for seconds, left in pairs]
         evidence = self._kinds.setdefault(kind, {}).setdefault(state, Evidence())
         for seconds, left in checked:
             evidence.stay(0.0, seconds)

@@ -115,6 +115,7 @@ def test_an_endpoint_that_cannot_be_is_shown_one_that_can(url: str) -> None:
     "statement",
     [
         "UPDATE launch SET id = x'00'",
+        "UPDATE launch SET place = x''",
         "UPDATE launch SET created = 1e300",
         f"UPDATE launch SET options = '{'[' * 3000}'",
         f"UPDATE specs SET spec = '{'[' * 3000}' WHERE number = 1",
@@ -131,8 +132,8 @@ def test_the_calls_of_a_launch_that_was_resumed_after_a_century_are_told_at_once
     assert ran.status == 0
 
 
-@pytest.mark.parametrize("value", [b"", object(), [], 0])
-@pytest.mark.parametrize("argument", ["poller", "creates", "journal"])
+@pytest.mark.parametrize("value", [b"a", object(), [1], 1])
+@pytest.mark.parametrize("argument", ["poller", "creates", "journal", "options"])
 def test_a_launch_is_not_begun_with_what_is_none(argument: str, value: object) -> None:
     specs = [{"key": "a", "launch_profile_id": "lp"}]
     with pytest.raises(greenroom.ConfigurationError, match=f"^{argument}="):
@@ -214,3 +215,15 @@ def test_a_speed_at_which_nothing_can_be_seen_is_refused(command: str, speed: st
     ran = run(command, "--speed", speed)
     assert_refused(ran)
     assert f"'--speed': '{speed}' must be " in ran.err
+
+
+def test_options_that_a_journal_cannot_keep_are_refused() -> None:
+    specs = [{"key": "a", "launch_profile_id": "lp"}]
+    with pytest.raises(greenroom.ConfigurationError, match="must be what JSON has"):
+        greenroom.Launch(Studio(), specs, options={"studio": object()})
+
+
+@pytest.mark.parametrize("stays", [None, 1, [1], ["s"], [(1.0,)]])
+def test_stays_are_pairs(stays: Any) -> None:
+    with pytest.raises(greenroom.ConfigurationError, match="must be pairs, as"):
+        greenroom.History().add("kind", "state", stays)

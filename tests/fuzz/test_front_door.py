@@ -191,6 +191,7 @@ LAUNCHED = {
     "creates": None,
     "policy": None,
     "journal": None,
+    "options": None,
     "resume": False,
     "retry_failed": False,
 }
@@ -204,7 +205,8 @@ def test_a_launch_is_made_or_refused_before_the_first_call(argument: str, value:
     given_ = {**LAUNCHED, "studio": studio, argument: value}
 
     async def main() -> None:
-        await greenroom.launch(given_.pop("studio"), given_.pop("specs"), **given_)
+        async with greenroom.Launch(given_.pop("studio"), given_.pop("specs"), **given_) as launch:
+            await launch.finished()
 
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         refused(main, studio.counts, argument, value)

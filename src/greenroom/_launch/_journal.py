@@ -319,8 +319,8 @@ def _header(
 
     Before version 3 only the command line kept where the sessions are: a studio, as an option.
     """
-    for name, value in (("id", launch_id), ("kind", kind), ("place", place or "")):
-        if not isinstance(value, str):
+    for name, value in (("id", launch_id), ("kind", kind), ("place", place)):
+        if not isinstance(value, str) and (name, value) != ("place", None):
             raise TypeError(f"its {name} is {value!r}")
     told = json.loads(options)
     if not isinstance(told, dict):

@@ -7,6 +7,7 @@ first ones show whether the others are worth it. Complete: every key has exactly
 
 from __future__ import annotations
 
+import json
 import math
 import secrets
 from collections import deque
@@ -135,7 +136,7 @@ class Launch(AsyncIterable[LaunchEvent]):
         self._path = None if journal is None else _arguments.path("journal", journal)
         self._began = partial(events.LaunchBegan, resumed=resume, retry_failed=retry_failed)
         self._resume = resume
-        self.options: Mapping[str, Any] = dict(options or {})
+        self.options: Mapping[str, Any] = _kept(options)
         self.account = Account("", self._specs or ())
         self.unrecorded: JournalError | None = None
         self._journal: Journal | None = None
@@ -438,6 +439,22 @@ async def _meter(site: Site) -> None:
         if (cost := site.cost()) != last:
             site.record(events.Metered, **cost._asdict())
             last = cost
+
+
+def _kept(options: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return what a journal is to keep.
+
+    Raises:
+        ConfigurationError: It cannot.
+    """
+    if not isinstance(options, Mapping | None):
+        raise ConfigurationError(f"options={options!r} must be a dict of plain values, or None")
+    kept = dict(options or {})
+    try:
+        json.dumps(kept)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"options={kept!r} must be what JSON has: {error}") from error
+    return kept
 
 
 def _check_kind(journal: Journal, kind: str) -> None:
