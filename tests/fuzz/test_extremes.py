@@ -39,7 +39,7 @@ PLANNED = {
 
 
 @given(options=st.dictionaries(st.sampled_from(sorted(PLANNED)), st.integers(0, 99), max_size=4))
-@fuzzed(12)
+@fuzzed(8)
 def test_a_plan_with_any_numbers_is_made_or_refused(options: dict[str, int]) -> None:
     words = (f"{each}={PLANNED[each][n % len(PLANNED[each])]}" for each, n in options.items())
     ran = run("plan", "--count", "2", *words, working=True)
@@ -67,7 +67,7 @@ laws = st.fixed_dictionaries(
     ),
     now=st.sampled_from((0.0, 1.7e9, 1e12)),
 )
-@fuzzed(100)
+@fuzzed(60)
 def test_a_studio_with_any_settings_behaves(changes: dict[str, Any], now: float) -> None:
     try:
         studio = Model(Settings.from_table(changes))

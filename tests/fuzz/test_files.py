@@ -97,21 +97,21 @@ def test_specs_that_are_right_are_taken(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", SPECS)
 @given(content=hostile.soup, piped=st.booleans())
-@fuzzed(60)
+@fuzzed(35)
 def test_a_file_of_specs_that_is_something_else(kind: str, content: bytes, piped: bool) -> None:
     assert_refused(launched(kind, content, piped=piped))
 
 
 @pytest.mark.parametrize("kind", SPECS)
 @given(data=st.data())
-@fuzzed(40)
+@fuzzed(25)
 def test_a_file_of_specs_that_is_damaged(kind: str, data: st.DataObject) -> None:
     hold_launch(launched(kind, data.draw(hostile.mangled(lines_of(SPECS[kind])))))
 
 
 @pytest.mark.parametrize("kind", SPECS)
 @given(data=st.data())
-@fuzzed(60)
+@fuzzed(35)
 def test_specs_with_a_member_that_is_wrong(kind: str, data: st.DataObject) -> None:
     specs = data.draw(hostile.altered(SPECS[kind]))
     hold_launch(launched(kind, lines_of(specs if isinstance(specs, list) else [specs])))
@@ -127,7 +127,7 @@ def test_a_line_that_is_no_object(kind: str, each: Any) -> None:
 
 
 @given(content=hostile.soup | hostile.mangled(IDS), piped=st.booleans())
-@fuzzed(60)
+@fuzzed(35)
 def test_a_file_of_ids(content: bytes, piped: bool) -> None:
     args = ("get", "nimble-session", *STUDIO, "--ids-from")
     if piped:
@@ -138,13 +138,13 @@ def test_a_file_of_ids(content: bytes, piped: bool) -> None:
 
 @given(content=hostile.soup | hostile.mangled(TOML) | hostile.mangled(hostile.as_json(SETTINGS)))
 @pytest.mark.parametrize("name", ["studio.toml", "studio.json"])
-@fuzzed(40)
+@fuzzed(25)
 def test_a_file_of_settings(name: str, content: bytes) -> None:
     hold(configured(name, content))
 
 
 @given(settings=hostile.altered(SETTINGS))
-@fuzzed(80)
+@fuzzed(50)
 def test_settings_with_a_member_that_is_wrong(settings: Any) -> None:
     ran = configured("studio.json", hostile.as_json(settings))
     hold(ran)

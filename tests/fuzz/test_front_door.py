@@ -106,7 +106,7 @@ MADE: dict[str, tuple[Callable[..., Any], Mapping[str, Any], Callable[[Any], Awa
     ("name", "argument"), [(name, each) for name, (_, given, _) in MADE.items() for each in given]
 )
 @given(value=hostile.things)
-@fuzzed(25)
+@fuzzed(15)
 def test_what_is_made_is_of_use_or_refused(name: str, argument: str, value: Any) -> None:
     make, arguments, use = MADE[name]
     try:
@@ -154,7 +154,7 @@ WAITING: dict[str, tuple[Callable[..., Awaitable[None]], Mapping[str, Any]]] = {
     ("name", "argument"), [(name, each) for name, (_, given) in WAITING.items() for each in given]
 )
 @given(value=hostile.things)
-@fuzzed(40)
+@fuzzed(25)
 def test_a_wait_ends_well_or_is_refused_before_the_first_call(
     name: str, argument: str, value: Any
 ) -> None:
@@ -173,7 +173,7 @@ POLLER = {"schedule": None, "settle": 30.0, "not_found_grace": 30.0, "call_timeo
 
 @pytest.mark.parametrize("argument", POLLER)
 @given(value=hostile.things)
-@fuzzed(25)
+@fuzzed(15)
 def test_a_poller_polls_or_is_refused(argument: str, value: Any) -> None:
     source = sessions()
 
@@ -199,7 +199,7 @@ LAUNCHED = {
 
 @pytest.mark.parametrize("argument", LAUNCHED)
 @given(value=hostile.things.filter(lambda value: value is not None))
-@fuzzed(25)
+@fuzzed(15)
 def test_a_launch_is_made_or_refused_before_the_first_call(argument: str, value: Any) -> None:
     studio = Studio(create=LAW, delete=LAW)
     given_ = {**LAUNCHED, "studio": studio, argument: value}
@@ -225,7 +225,7 @@ ACTED = {
 
 @pytest.mark.parametrize("argument", ACTED)
 @given(value=hostile.things.filter(lambda value: value is not None))
-@fuzzed(25)
+@fuzzed(15)
 def test_an_action_is_carried_out_or_refused(argument: str, value: Any) -> None:
     studio = Studio(stop=LAW)
     given_ = {**ACTED, "studio": studio, argument: value}

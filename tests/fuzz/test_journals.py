@@ -31,14 +31,14 @@ def test_a_journal_that_is_right_is_taken(use: str) -> None:
 
 
 @given(use=uses, content=hostile.soup.map(lambda soup: soup or b"\0"), begins=st.booleans())
-@fuzzed(60)
+@fuzzed(30)
 def test_a_file_that_is_no_journal(use: str, content: bytes, begins: bool) -> None:
     content = b"SQLite format 3\0" + content if begins else content
     assert_refused(used(use, lambda path: path.write_bytes(content)))
 
 
 @given(use=uses, data=st.data())
-@fuzzed(120)
+@fuzzed(80)
 def test_a_journal_of_which_a_piece_is_lost_or_written_over(use: str, data: st.DataObject) -> None:
     content = data.draw(hostile.mangled(journal()))
     used(use, lambda path: path.write_bytes(content))
@@ -51,7 +51,7 @@ def test_a_journal_that_was_cut_off(use: str, end: int) -> None:
 
 
 @given(use=uses, at=st.integers(0, 100), value=st.integers(0, 255))
-@fuzzed(60)
+@fuzzed(30)
 def test_a_journal_with_a_wrong_byte_in_its_header(use: str, at: int, value: int) -> None:
     content = bytearray(journal())
     content[at] = value
@@ -59,7 +59,7 @@ def test_a_journal_with_a_wrong_byte_in_its_header(use: str, at: int, value: int
 
 
 @given(use=uses, data=st.data())
-@fuzzed(150)
+@fuzzed(80)
 def test_an_event_with_a_member_that_is_wrong(use: str, data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(sorted({kind for _, kind, _ in event_rows()})))
     number, _, told = data.draw(st.sampled_from([row for row in event_rows() if row[1] == kind]))
@@ -86,7 +86,7 @@ COLUMNS = {
 
 
 @given(use=uses, table=st.sampled_from(sorted(COLUMNS)), value=cells, data=st.data())
-@fuzzed(150)
+@fuzzed(80)
 def test_a_cell_that_is_wrong(use: str, table: str, value: Any, data: st.DataObject) -> None:
     column = data.draw(st.sampled_from(COLUMNS[table]))
     row = data.draw(st.integers(1, {"launch": 1, "specs": 12}.get(table, len(event_rows()))))
@@ -99,26 +99,26 @@ def test_a_cell_that_is_wrong(use: str, table: str, value: Any, data: st.DataObj
 
 
 @given(use=uses, options=hostile.altered(Imagined().header.options))
-@fuzzed(40)
+@fuzzed(30)
 def test_a_launch_with_an_option_that_is_wrong(use: str, options: Any) -> None:
     used(use, edit(("UPDATE launch SET options = ?", (json.dumps(options),))))
 
 
 @given(use=uses, spec=hostile.altered({"key": "ws-01", "launch_profile_id": "lp-1", "tags": {}}))
-@fuzzed(40)
+@fuzzed(30)
 def test_a_spec_with_a_member_that_is_wrong(use: str, spec: Any) -> None:
     used(use, edit(("UPDATE specs SET spec = ? WHERE number = 1", (json.dumps(spec),))))
 
 
 @given(use=uses, numbers=st.sets(st.integers(1, 400), min_size=1))
-@fuzzed(60)
+@fuzzed(30)
 def test_a_journal_that_lacks_events(use: str, numbers: set[int]) -> None:
     gone = (("DELETE FROM events WHERE number = ?", (number,)) for number in numbers)
     used(use, edit(*gone))
 
 
 @given(use=uses, one=st.integers(1, 150), other=st.integers(1, 150))
-@fuzzed(60)
+@fuzzed(30)
 def test_a_journal_whose_events_are_out_of_order(use: str, one: int, other: int) -> None:
     swapped = (
         ("UPDATE events SET number = -1 WHERE number = ?", (one,)),
@@ -155,13 +155,13 @@ def history() -> Any:
 
 
 @given(content=hostile.soup | hostile.mangled(json.dumps(history()).encode()))
-@fuzzed(60)
+@fuzzed(30)
 def test_a_file_that_is_no_history(content: bytes) -> None:
     hold(run(*USES["plan"], prepare=lambda folder: (folder / "run.db").write_bytes(content)))
 
 
 @given(told=hostile.altered(history()))
-@fuzzed(150)
+@fuzzed(80)
 def test_a_history_with_a_member_that_is_wrong_is_refused_or_of_use(told: Any) -> None:
     text = json.dumps(told)
     try:

@@ -93,7 +93,7 @@ def test_what_is_right_is_accepted(command: str) -> None:
 
 @pytest.mark.parametrize(("command", "parameter"), PARAMETERS)
 @given(value=harmless, apart=st.booleans())
-@fuzzed(8)
+@fuzzed(5)
 def test_whatever_is_given_is_taken_or_refused(
     command: str, parameter: click.Parameter, value: str, apart: bool
 ) -> None:
@@ -135,14 +135,14 @@ def test_an_option_may_be_repeated(
 
 @pytest.mark.parametrize("command", sorted(LINES))
 @given(args=st.lists(harmless, max_size=4))
-@fuzzed(8)
+@fuzzed(5)
 def test_any_arguments_at_all(command: str, args: list[str]) -> None:
     hold(run(command, *args))
 
 
 @pytest.mark.parametrize("option", sorted(STUDIO))
 @given(value=harmless.filter(lambda text: "\0" not in text))
-@fuzzed(8)
+@fuzzed(5)
 def test_whatever_the_environment_says(option: str, value: str) -> None:
     told = {**STUDIO, option: value}
     environment = {
