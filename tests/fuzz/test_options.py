@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.fuzz.effort import fuzzed
-from tests.fuzz.hostile import texts
+from tests.fuzz.hostile import harmless
 from tests.fuzz.invariants import assert_named, assert_refused, hold
 from tests.fuzz.runner import run
 
@@ -75,9 +75,6 @@ OPTIONS = [
 
 NO_DIGIT = ("none", "auto", "inf")
 """Words that an option of numbers may take."""
-
-harmless = texts.filter(lambda text: not text.startswith(("/", "~")) and ".." not in text)
-"""Texts that, taken for a path, stay in the folder of the run."""
 
 
 def test_every_command_is_fuzzed() -> None:
