@@ -20,6 +20,9 @@ NUMBERS = (
 )
 DURATIONS = (*NUMBERS, "1ms", "1h", "99999h", "0s", f"{'9' * 300}h")
 
+OFTEN = ("0", "0.5", "1", "100", "1e6", "9" * 12, "9" * 30, "inf", "nan")
+"""Numbers with which calls are made: whoever wants thousands a second has to wait for them."""
+
 PLANNED = {
     "--batch": ("1", "2", "10000"),
     "--create-rate": NUMBERS,
@@ -28,9 +31,9 @@ PLANNED = {
     "--rate": NUMBERS,
     "--burst": ("1", "9" * 12, "9" * 30, "9" * 400),
     "--share": ("5e-324", "1e-9", "0.5", "1"),
-    "--every": DURATIONS,
-    "--price": NUMBERS,
-    "--ceiling": DURATIONS,
+    "--every": OFTEN,
+    "--price": OFTEN,
+    "--ceiling": OFTEN,
     "--median": DURATIONS,
     "--sigma": ("0", "5e-324", "0.35", "3"),
     "--failures": ("0", "5e-324", "0.5", "1"),

@@ -227,3 +227,9 @@ def test_options_that_a_journal_cannot_keep_are_refused() -> None:
 def test_stays_are_pairs(stays: Any) -> None:
     with pytest.raises(greenroom.ConfigurationError, match="must be pairs, as"):
         greenroom.History().add("kind", "state", stays)
+
+
+def test_a_median_that_no_rehearsal_comes_to_the_end_of_is_refused() -> None:
+    ran = run("plan", "--count", "2", "--median", "99999h", "--timeout", "none", working=True)
+    assert_refused(ran)
+    assert "'99999h' is more than a day; write it as in 8m" in ran.err

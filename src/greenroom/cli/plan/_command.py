@@ -41,6 +41,22 @@ def _up_to(most: float, example: str) -> Callable[[str | float], float]:
     return read
 
 
+LONGEST_MEDIAN = 86_400.0
+"""Seconds of the longest median that is rehearsed: each takes calls, and so the rehearsal time."""
+
+
+def _median(text: str) -> float:
+    """Return a duration that can be rehearsed.
+
+    Raises:
+        click.BadParameter: It is none.
+    """
+    seconds = _arguments.interval(text)
+    if seconds > LONGEST_MEDIAN:
+        raise click.BadParameter(f"{text!r} is more than a day; write it as in 8m, at most 24h")
+    return seconds
+
+
 _LAUNCH = (
     click.option(
         "--count",
@@ -85,7 +101,7 @@ _LAUNCH = (
 _LAW = (
     click.option(
         "--median",
-        type=_arguments.interval,
+        type=_median,
         metavar="DURATION",
         show_default=f"{MEDIAN / 60:g}m",
         help="Without a history: the time within which half of them are ready.",
