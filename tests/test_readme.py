@@ -189,6 +189,20 @@ def test_every_file_that_is_linked_exists():
         assert (ROOT / target).exists(), target
 
 
+def test_every_guarantee_has_its_tests():
+    part = README.split("## Guarantees\n")[1].split("\n## ")[0]
+    guarantees = part.split("\n- ")[1:]
+    assert len(guarantees) >= 12
+    for guarantee in guarantees:
+        links = re.findall(r"\[([^]]+)\]\((tests/[^)]+)\)", guarantee)
+        assert links, guarantee
+        for said, path in links:
+            tests = re.findall(r"^ *(?:async )?def (test_\w+)", (ROOT / path).read_text(), re.M)
+            assert tests, path
+            named = re.findall(r"test_\w+(?!\w*\.py)", said.partition(": ")[2])
+            assert set(named) <= set(tests), (path, named)
+
+
 def test_every_source_file_that_is_named_exists():
     for name in re.findall(r"`(_\w+\.py)`", README):
         assert (ROOT / "src" / "greenroom" / name).exists(), name

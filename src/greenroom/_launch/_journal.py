@@ -402,6 +402,8 @@ def _connect(file: Path, mode: str) -> sqlite3.Connection:
 def _resolved_to_write(path: str | os.PathLike[str]) -> Path:
     try:
         return _private.resolved(_arguments.path("journal", path))
+    except ConfigurationError:
+        raise
     except OSError as error:
         raise JournalError(f"{path} cannot be written: {error.strerror}", str(path)) from error
     except ValueError as error:  # a path with a NUL
