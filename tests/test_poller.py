@@ -1038,6 +1038,22 @@ def test_impossible_durations_are_refused_when_the_poller_is_made(option):
         Poller(ScriptedSource({}), **{option: -1})
 
 
+def test_a_limiter_that_is_none_is_refused_when_the_poller_is_made():
+    with pytest.raises(greenroom.ConfigurationError, match="limiter=True is no limiter"):
+        Poller(ScriptedSource({}), limiter=True)
+
+
+def test_a_hint_about_what_is_no_id_is_refused(run):
+    async def main():
+        async with Poller(ScriptedSource({})) as poller:
+            for odd in ([], None, ""):
+                with pytest.raises(greenroom.ConfigurationError, match="is not a session id"):
+                    poller.notify(odd)
+            poller.notify("nobody waits for it")
+
+    run(main)
+
+
 @pytest.mark.parametrize(
     "trigger", ["REDY", ("READY", "GONE"), ("READY",), (None, "*"), 5, Verdict.PENDING]
 )

@@ -113,8 +113,8 @@ class Poller:
 
     Raises:
         ConfigurationError: A duration is negative, NaN or infinite, the source lacks something that
-            a source has, its `max_batch` is not a whole number of at least 1, or `schedule` is
-            none.
+            a source has, its `max_batch` is not a whole number of at least 1, or `schedule` or
+            `limiter` is none.
     """
 
     def __init__(
@@ -133,7 +133,11 @@ class Poller:
         if not_found_grace is None:
             not_found_grace = getattr(source, "not_found_grace", NOT_FOUND_GRACE)
         _arguments.count("max_batch", source.max_batch)
-        self.limiter: Limiter = RateLimiter(max_rate=10, burst=20) if limiter is None else limiter
+        self.limiter: Limiter = (
+            RateLimiter(max_rate=10, burst=20)
+            if limiter is None
+            else _arguments.limiter("limiter", limiter)
+        )
         self.settle = _arguments.seconds("settle", settle)
         self.not_found_grace = _arguments.seconds("not_found_grace", not_found_grace)
         self._engine = Engine(
@@ -312,7 +316,11 @@ class Poller:
 
         A hint decides nothing: the session is read, and the read counts. One about a session that
         nobody waits for or watches is ignored.
+
+        Raises:
+            ConfigurationError: The id is none.
         """
+        _arguments.unique_ids((session_id,))
         self._engine.look_now(session_id)
 
     def history(self) -> History:

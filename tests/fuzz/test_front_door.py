@@ -168,7 +168,13 @@ def test_a_wait_ends_well_or_is_refused_before_the_first_call(
     refused(main, source.calls, argument, value)
 
 
-POLLER = {"schedule": None, "settle": 30.0, "not_found_grace": 30.0, "call_timeout": 30.0}
+POLLER = {
+    "limiter": None,
+    "schedule": None,
+    "settle": 30.0,
+    "not_found_grace": 30.0,
+    "call_timeout": 30.0,
+}
 
 
 @pytest.mark.parametrize("argument", POLLER)
