@@ -402,6 +402,34 @@ def test_an_empty_file_has_nothing_to_resume(path):
     refused(path, "does not exist")
 
 
+@pytest.mark.parametrize("suffix", ["-wal", "-journal"])
+def test_what_is_left_of_a_journal_that_is_gone_is_not_taken_for_the_end_of_a_new_one(
+    begun, suffix
+):
+    with another_process(begun, APPENDING) as owner:
+        while owner.stdout.readline() != "3\n":
+            pass
+        owner.kill()
+    left = begun.with_name(f"run.db{suffix}")
+    begun.with_name("run.db-wal").rename(left)
+    begun.unlink()
+    before = left.read_bytes()
+    with pytest.raises(JournalError, match=f"run.db{suffix} is left of a launch") as caught:
+        Journal.create(begun, HEADER, SPECS)
+    assert caught.value.path == str(begun)
+    assert left.read_bytes() == before
+    left.unlink()
+    Journal.create(begun, HEADER, SPECS).close()
+    assert {len(line.attempts) for line in read_journal(begun)[1].lines.values()} == {0}
+
+
+def test_an_empty_log_is_in_nobodys_way(path):
+    path.with_name("run.db-wal").touch()
+    path.with_name("run.db-journal").touch()
+    Journal.create(path, HEADER, SPECS).close()
+    assert files(path) == ["run.db"]
+
+
 @pytest.mark.parametrize("text", [b"my thesis", b"x" * 5000, b"SQLite format 3\0" + b"\xff" * 5000])
 def test_what_is_no_database_is_told(path, text):
     path.write_bytes(text)

@@ -112,8 +112,8 @@ class Journal:
         """Begin the journal of a new launch.
 
         Raises:
-            JournalError: There is such a file already, it cannot be written, or another process
-                has the journal.
+            JournalError: There is such a file already, or what is left of one; it cannot be
+                written, or another process has the journal.
         """
         file = _resolved_to_write(path)
         lock = _Lock(file)
@@ -123,6 +123,7 @@ class Journal:
                     f"{file} exists already: resume that launch (--resume), or name another file",
                     str(file),
                 )
+            _check_alone(file)
             with _explained(file, "cannot be written"):
                 _lay_out(file, header, specs)
                 db = _connect(file, "rw")
@@ -230,6 +231,25 @@ def read_report(path: str | os.PathLike[str]) -> LaunchReport:
         JournalError: As for `read_journal`.
     """
     return read_journal(path)[1].report()
+
+
+def _check_alone(file: Path) -> None:
+    """Make sure that nothing is left of an earlier journal of that name, which is gone.
+
+    SQLite would take it for the end of the new one. It may also be all that is known of sessions
+    that exist: so it is not ours to remove.
+
+    Raises:
+        JournalError: There is something.
+    """
+    for left in (file.with_name(f"{file.name}{suffix}") for suffix in ("-wal", "-journal")):
+        if journal_exists(left):
+            raise JournalError(
+                f"{left} is left of a launch whose {file.name} is gone: put that back and resume "
+                f"it (--resume), or remove {left.name}, or name another file",
+                str(file),
+            )
+        left.unlink(missing_ok=True)
 
 
 def _lay_out(file: Path, header: Header, specs: Sequence[WorkstationSpec]) -> None:
