@@ -156,6 +156,7 @@ def test_killed_while_it_deletes_makes_no_session_that_the_remedies_forbid(
         report = await greenroom.launch(service, policy=policy, journal=path, resume=True)
         (result,) = report.values()
         assert (result.verdict, result.cause) == (Verdict.FAILURE, cause)
+        assert result.state == "CREATE_FAILED", "and not that of its deletion"
         assert len(result.attempts) == allowed
         balanced(report, service)
         assert {changes[-1].state for changes in service.sessions().values()} == {"DELETED"}

@@ -172,7 +172,8 @@ def _take(line: Line, event: LaunchEvent, causes: Counter[str]) -> None:
         case events.CreateDeferred():
             _amend(line, event.attempt, deferral=event)
         case events.AttemptFailed():
-            _amend(line, event.attempt, failure=event)
+            _, attempt = _attempt_of(line, event.id)
+            _amend(line, event.attempt, failure=event, failed_in=attempt.state)
         case events.StreamIntended():
             line.stream, line.stream_token = None, event.token
             line.streams += 1

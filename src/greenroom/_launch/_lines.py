@@ -59,6 +59,7 @@ class Attempt:
         refusal: The error that the create was refused with, if it was.
         deferral: Why the service certainly made none yet, where that is so.
         failure: How the session failed, if it did.
+        failed_in: The state in which it was then, before any deletion.
         passed_at: When the session passed the latest of the checks that count.
         deletion: Whether it was to be deleted, and what came of that.
         deleted_at: When it was seen to be gone.
@@ -76,6 +77,7 @@ class Attempt:
     refusal: events.CreateRefused | None = None
     deferral: events.CreateDeferred | None = None
     failure: events.AttemptFailed | None = None
+    failed_in: str | None = None
     passed_at: datetime | None = None
     deletion: Deletion | None = None
     deleted_at: datetime | None = None

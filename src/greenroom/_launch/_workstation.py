@@ -228,7 +228,7 @@ class Workstation:
             self._site.stop(ending.cause, f"{said}. {advice}")
         return Ending(
             Verdict.ERROR if attempt.refusal is not None else Verdict.FAILURE,
-            attempt.state,
+            attempt.failed_in,
             ending.cause,
             ending.message,
             ending.cause,
@@ -252,4 +252,5 @@ class Workstation:
             return Ending(verdict, message=message, cause=stopped.cause)
         cause = last.cause or stopped.cause
         reason = last.cause or last.reason
-        return Ending(verdict, last.state, reason, stopped.message, cause, last.row)
+        state = last.failed_in or last.state
+        return Ending(verdict, state, reason, stopped.message, cause, last.row)
