@@ -376,6 +376,54 @@ def test_a_journal_that_fails_leaves_nothing_created_unrecorded(
     run(main)
 
 
+INTENTS = {
+    "create_session": events.CreateIntended,
+    "create_stream": events.StreamIntended,
+    "delete_session": events.DeleteIntended,
+}
+
+
+@pytest.mark.parametrize("good", [4, 8, 16, 1000])
+def test_nothing_that_changes_something_is_asked_for_before_it_is_on_the_disk(
+    run, studio, wanted, tmp_path, monkeypatch, good
+):
+    append, written, early = Journal.append, Counter(), []
+
+    async def slowly(function, *args, **_):
+        await anyio.sleep(1.0)
+        return function(*args)
+
+    def sometimes(self, group):
+        written["appends"] += 1
+        if written["appends"] > good:
+            raise JournalError("the disk is full", str(self.path))
+        append(self, group)
+        written.update(map(type, group))
+
+    def look(name, number):
+        if name in INTENTS and written[INTENTS[name]] < number:
+            early.append((name, number))
+
+    monkeypatch.setattr(anyio.to_thread, "run_sync", slowly)
+    monkeypatch.setattr(Journal, "append", sometimes)
+
+    async def main():
+        service = studio(
+            seed=4,
+            create={"failures": FAILING, "median_s": 60},
+            failure={"median_s": 30},
+            delete={"median_s": 20},
+        )
+        service.fault = look
+        policy = LaunchPolicy(on_failure="delete", stream=True)
+        await greenroom.launch(service, wanted(20), policy=policy, journal=tmp_path / "run.db")
+        assert not early
+        assert service.counts["create_session"]
+        assert service.counts["delete_session"] or good < 1000
+
+    run(main)
+
+
 @pytest.mark.parametrize("bad", [2, 3, 9, 17])
 def test_a_journal_that_recovers_is_complete(
     run, studio, wanted, balanced, tmp_path, monkeypatch, bad

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from greenroom._errors import JournalError
 from greenroom._launch import _events as events
 from greenroom._launch._acting import Hands
 from greenroom._launch._clock import Deadline
@@ -39,9 +40,14 @@ async def finish_deleting(site: Site, key: str, session_id: str) -> None:
     """Delete a session and wait until it is gone, or record why it is not.
 
     Nothing but cancellation interrupts this: who asked for a session to be deleted does not want to
-    pay for it because the launch was stopped.
+    pay for it because the launch was stopped. Where the journal cannot be written it is left, for a
+    resumed launch to delete: one that did not know whose doing it was would find it taken away.
     """
     site.keys[session_id] = key
+    try:
+        await site.recorder.durable()
+    except JournalError:
+        return
     problem = f"it was not gone after {site.policy.delete_timeout:g} s"
     with anyio.move_on_after(site.policy.delete_timeout):
         hands = Hands(site.studio, site.poller, site.asker, StopSign(), Deadline())
