@@ -207,6 +207,21 @@ def test_whatever_spec_passes_the_checks_can_be_kept(path, odd):
     assert read_journal(path)[1].lines["a"].spec == specs[0]
 
 
+def test_the_name_of_a_journal_lasts_before_anything_is_built_on_it(path, monkeypatch):
+    fsync, synced = os.fsync, []
+
+    def noting(descriptor):
+        fsync(descriptor)
+        if os.path.samestat(os.fstat(descriptor), path.parent.stat()):
+            synced.append(files(path))
+
+    monkeypatch.setattr(os, "fsync", noting)
+    Journal.create(path, HEADER, SPECS).close()
+    (there,) = synced
+    assert "run.db" in there
+    assert not {"run.db-journal", "run.db-wal", "run.db-new"} & set(there)
+
+
 # One owner.
 
 

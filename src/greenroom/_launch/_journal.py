@@ -281,9 +281,23 @@ def _lay_out(file: Path, header: Header, specs: Sequence[WorkstationSpec]) -> No
             db.execute(f"PRAGMA user_version = {VERSION}")
             db.execute("COMMIT")
         draft.replace(file)
+        _sync_folder(file.parent)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a name that a file was given last, before anything is built on it.
+
+    Where a system cannot do it, SQLite's first commit is what makes it last.
+    """
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _be_durable(db: sqlite3.Connection) -> None:
