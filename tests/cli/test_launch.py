@@ -320,6 +320,24 @@ def test_a_journal_that_cannot_be_written_any_more_stops_creating(
     assert len(simulator.truth()) <= len(intents) < 100
 
 
+def test_a_journal_that_lacks_how_it_ended_is_to_be_resumed(
+    studio: Start, launch: Run, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio()
+    append = Journal.append
+
+    def full(self: Journal, events: Any) -> None:
+        if any(type(event).__name__ == "Settled" for event in events):
+            raise JournalError("the disk is full", str(journal))
+        append(self, events)
+
+    monkeypatch.setattr(Journal, "append", full)
+    ran = launch(*LP, "--count", "3")
+    assert ran.status == 0
+    assert "error: the disk is full" in ran.err
+    assert f"to resume: greenroom launch --journal {journal} --resume" in ran.err
+
+
 def test_streams_are_written_to_a_file_for_the_user_alone(
     studio: Start, launch: Run, journal: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -397,6 +415,29 @@ def test_a_second_ctrl_c_leaves_at_once(studio: Start, spawn: Spawn, journal: Pa
     assert process.returncode == 130
     assert json.loads(out.splitlines()[-1])["cancelled"] == 20
     assert f"--journal {journal} --resume" in err
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_a_full_disk_behind_standard_output_is_told_and_nothing_is_lost(
+    studio: Start, launch: Run, journal: Path, output: str
+) -> None:
+    simulator = studio()
+    command = ("launch", *LP, "--count", "5", "--journal", str(journal), *FAST)
+    with open("/dev/full", "w") as full:  # noqa: PTH123  # a Path is imported for types alone
+        done = subprocess.run(
+            [sys.executable, "-m", "greenroom", *command, "--output", output],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    said = "greenroom: error: standard output cannot be written: No space left on device"
+    assert done.stderr.splitlines()[-1] == said
+    assert {result.id for result in read_report(journal).values()} - {None} == {*simulator.truth()}
+    ran = launch("--resume", "--output", "json")
+    assert ran.status == 0
+    assert {each["id"] for each in _outcomes(ran)} == set(simulator.truth())
 
 
 def test_a_launch_that_nobody_reads_any_more_stops(

@@ -362,13 +362,39 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(path):
     journal._db.execute(f"PRAGMA max_page_count = {pages}")
     large = [events.CreatesHeld(at=NOW, cause="x", message="x" * 100_000), made()]
     for _ in range(2):
-        with pytest.raises(JournalError, match="cannot be written: database or disk is full"):
+        with pytest.raises(JournalError, match=r"disk is full\. Make room on its disk"):
             journal.append(large)
     assert greenroom.read_report(path)["a"].id is None
     journal._db.execute("PRAGMA max_page_count = 100000")
     journal.append(large)
     journal.close()
     assert greenroom.read_report(path)["a"].id == "s-a-1"
+
+
+AS_ANYBODY = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()
+"""Takes from root the right to write where nobody may."""
+
+
+@pytest.mark.parametrize("barred", ["folder", "file"])
+def test_what_may_not_be_written_to_is_told_and_left_as_it_was(begun, barred):
+    where = {"folder": begun.parent, "file": begun}[barred]
+    where.chmod(0o500 if barred == "folder" else 0o400)
+    before = begun.read_bytes()
+    try:
+        done = subprocess.run(
+            [*AS_ANYBODY, sys.executable, "-c", OWN.format(then=""), str(begun)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        where.chmod(0o700)
+    assert done.stdout == ""
+    last = done.stderr.splitlines()[-1]
+    assert f"JournalError: the journal {begun} cannot be written" in last
+    assert last.endswith("Make sure that it, and the folder it is in, can be written to")
+    assert begun.read_bytes() == before
+    assert files(begun) == ["run.db"]
 
 
 def test_a_journal_that_was_closed_cannot_be_appended_to(path):

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import threading
@@ -320,6 +321,29 @@ def test_a_page_that_cannot_be_written(
 ) -> None:
     assert main(["report", str(journal(count=3)), "--html", str(tmp_path / name)]) == 2
     assert "cannot write" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*-new"))
+
+
+def test_a_full_device_is_told(
+    journal: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(journal(count=3)), "--html", "/dev/full"]) == 2
+    assert "cannot write /dev/full: No space left on device" in capsys.readouterr().err
+
+
+def test_a_page_for_which_there_is_no_room_leaves_the_old_one(
+    journal: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, target = journal(count=3), tmp_path / "run.html"
+    target.write_text("an old one")
+    room = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, room[1]))
+    try:
+        assert main(["report", str(path), "--html", str(target)]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, room)
+    assert f"cannot write {target}: File too large" in capsys.readouterr().err
+    assert target.read_text() == "an old one"
     assert not list(tmp_path.glob("*-new"))
 
 

@@ -15,6 +15,7 @@ SQLite does, and the operating system lets go of it when the process ends, howev
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
@@ -477,4 +478,34 @@ def _explained(file: Path, problem: str) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise JournalError(f"the journal {file} {problem}: {error}", str(file)) from error
+        said = f"the journal {file} {problem}: {error}"
+        if mend := _mend(error):
+            said = f"{said}. {mend}"
+        raise JournalError(said, str(file)) from error
+
+
+_ROOM = "Make room on its disk"
+_LEAVE = "Make sure that it, and the folder it is in, can be written to"
+_LOOK = "Look at its disk, which may be full, over a quota, read-only or failing"
+
+_BY_RESULT = {
+    sqlite3.SQLITE_FULL: _ROOM,
+    sqlite3.SQLITE_READONLY: _LEAVE,
+    sqlite3.SQLITE_CANTOPEN: _LEAVE,
+    sqlite3.SQLITE_IOERR: _LOOK,
+}
+_BY_NUMBER = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EROFS: _LEAVE,
+    errno.EACCES: _LEAVE,
+    errno.EPERM: _LEAVE,
+    errno.EIO: _LOOK,
+}
+
+
+def _mend(error: sqlite3.Error | OSError) -> str | None:
+    """Return what to do about an error, if anybody can do anything."""
+    if isinstance(error, OSError):
+        return _BY_NUMBER.get(error.errno or 0)
+    return _BY_RESULT.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)

@@ -76,7 +76,9 @@ def _explain(error: BaseException) -> int | None:
             return _complain(str(error), REFUSED)
         case GreenroomError():
             return _complain(str(error), FAILED)
-        case OSError():  # a full disk behind standard output, say
+        case OSError(filename=None, strerror=str(why)):  # a full disk behind it, say
+            return _complain(f"standard output cannot be written: {why}", BAD_USAGE)
+        case OSError():
             return _complain(str(error), BAD_USAGE)
     return None
 

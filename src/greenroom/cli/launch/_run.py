@@ -233,7 +233,9 @@ def _say_what_next(journal: Path | None, running: Launch) -> None:
         click.echo(f"greenroom: error: {printable(str(running.unrecorded))}", err=True)
     if report.began_at is None:  # nothing was begun; why is said elsewhere
         return
-    unfinished = any(result.verdict in _UNFINISHED for result in report.values())
+    unfinished = running.unrecorded is not None or any(
+        result.verdict in _UNFINISHED for result in report.values()
+    )
     if journal is None:
         if unfinished:
             click.echo("greenroom: there is no journal, so it cannot be resumed", err=True)
