@@ -440,6 +440,25 @@ def test_a_full_disk_behind_standard_output_is_told_and_nothing_is_lost(
     assert {each["id"] for each in _outcomes(ran)} == set(simulator.truth())
 
 
+def test_a_full_disk_behind_standard_error_ends_nothing(
+    studio: Start, launch: Run, journal: Path
+) -> None:
+    simulator = studio()
+    command = ("launch", *LP, "--count", "5", "--journal", str(journal), *FAST)
+    with open("/dev/full", "w") as full:  # noqa: PTH123  # a Path is imported for types alone
+        done = subprocess.run(
+            [sys.executable, "-m", "greenroom", *command, "--output", "json", "--verbose"],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {each["id"] for each in told if each["event"] == "outcome"} == set(simulator.truth())
+    assert told[-1]["success"] == 5
+
+
 def test_a_launch_that_nobody_reads_any_more_stops(
     studio: Start, spawn: Spawn, journal: Path
 ) -> None:

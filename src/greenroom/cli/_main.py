@@ -23,6 +23,7 @@ from greenroom._errors import (
 from greenroom.cli._commands import greenroom
 from greenroom.cli._printing import escaped
 from greenroom.cli._status import BAD_USAGE, FAILED, INTERRUPTED, OUTPUT_CLOSED, REFUSED
+from greenroom.cli._stderr import unfailing_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,11 @@ LONGEST = 2000
 
 def run(args: Sequence[str]) -> int:
     """Run the command that `args` name, and return its exit status."""
+    with unfailing_stderr():
+        return _run(args)
+
+
+def _run(args: Sequence[str]) -> int:
     try:
         with greenroom.make_context("greenroom", list(args)) as context:
             return int(greenroom.invoke(context) or 0)
