@@ -397,6 +397,29 @@ def test_what_may_not_be_written_to_is_told_and_left_as_it_was(begun, barred):
     assert files(begun) == ["run.db"]
 
 
+def test_a_journal_that_cannot_be_read_where_it_is_is_not_called_damaged(begun):
+    with another_process(begun, APPENDING) as owner:
+        while owner.stdout.readline() != "3\n":
+            pass
+        owner.kill()
+    begun.with_name("run.db-shm").unlink()
+    begun.parent.chmod(0o500)
+    read = "import sys, greenroom; greenroom.read_report(sys.argv[1])"
+    try:
+        done = subprocess.run(
+            [*AS_ANYBODY, sys.executable, "-c", read, str(begun)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        begun.parent.chmod(0o700)
+    last = done.stderr.splitlines()[-1]
+    assert f"JournalError: the journal {begun} cannot be read" in last
+    assert last.endswith("Make sure that it, and the folder it is in, can be written to")
+    assert len(read_journal(begun)[1].lines["b"].attempts) >= 3
+
+
 def test_a_journal_that_was_closed_cannot_be_appended_to(path):
     journal = Journal.create(path, HEADER, SPECS)
     journal.close()

@@ -219,7 +219,7 @@ def read_journal(path: str | os.PathLike[str]) -> tuple[Header, Account]:
             with closing(_connect(file, "ro")) as db:
                 return _read(db, file)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
+            if _result(error) != sqlite3.SQLITE_READONLY:
                 raise
         with closing(_connect(file, "rw")) as db:
             return _read(db, file)
@@ -311,7 +311,7 @@ def _read(db: sqlite3.Connection, file: Path) -> tuple[Header, Account]:
         application = db.execute("PRAGMA application_id").fetchone()[0]
         version = _version(db)
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_READONLY:
+        if _result(error) in _NOT_ITS_OWN:
             raise
         if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
             raise JournalError(
@@ -343,6 +343,8 @@ def _read(db: sqlite3.Connection, file: Path) -> tuple[Header, Account]:
     except ConfigurationError as error:
         raise JournalError(f"{file}: {error}", str(file)) from error
     except (sqlite3.DatabaseError, *ODD) as error:
+        if isinstance(error, sqlite3.Error) and _result(error) in _NOT_ITS_OWN:
+            raise
         raise _damaged(file, str(error)) from error
     return header, account
 
@@ -473,6 +475,27 @@ def journal_exists(file: Path) -> bool:
         raise JournalError(f"{file} can be no journal: {error}; name a file", str(file)) from error
 
 
+_NOT_ITS_OWN = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+"""What keeps a journal from being read, and is no damage to it."""
+
+
+def _result(error: sqlite3.Error) -> int:
+    """Return SQLite's primary code; 0 where Python itself complains."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF
+
+
 @contextmanager
 def _explained(file: Path, problem: str) -> Iterator[None]:
     try:
@@ -508,4 +531,4 @@ def _mend(error: sqlite3.Error | OSError) -> str | None:
     """Return what to do about an error, if anybody can do anything."""
     if isinstance(error, OSError):
         return _BY_NUMBER.get(error.errno or 0)
-    return _BY_RESULT.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+    return _BY_RESULT.get(_result(error))
