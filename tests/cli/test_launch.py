@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
 import signal
 import sqlite3
 import stat
@@ -12,12 +13,15 @@ import subprocess
 import sys
 from collections import Counter
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from greenroom import JournalError, read_report
+from greenroom._launch._events import StreamAccess, StreamReady
 from greenroom._launch._journal import Journal, read_journal
+from greenroom.cli.launch._run import url_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -360,6 +364,30 @@ def test_streams_are_written_to_a_file_for_the_user_alone(
     refused = launch(*LP, "--count", "3", "--stream", "--stream-urls", str(urls))
     assert refused.status == 2
     assert "File exists" in refused.err
+
+
+def test_a_url_for_which_there_is_no_room_is_told_and_leaves_no_part_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    urls, room = tmp_path / "urls.jsonl", resource.getrlimit(resource.RLIMIT_FSIZE)
+    ready = [
+        StreamReady(
+            at=datetime.now(UTC),
+            key=key,
+            id=f"s-{key}",
+            stream=StreamAccess("st", url=f"https://stream.example/{'x' * length}"),
+        )
+        for key, length in (("a", 300), ("b", 300), ("c", 10))
+    ]
+    with url_file(urls, append=False) as write:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (600, room[1]))
+        try:
+            for event in ready:
+                write(event)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, room)
+    assert [json.loads(line)["key"] for line in urls.read_text().splitlines()] == ["a", "c"]
+    assert "the URL of b's stream cannot be written: File too large" in capsys.readouterr().err
 
 
 def test_what_fails_is_deleted_where_that_is_asked_for(studio: Start, launch: Run) -> None:

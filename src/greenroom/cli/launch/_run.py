@@ -266,7 +266,7 @@ def url_file(path: Path | None, *, append: bool) -> Iterator[Callable[[LaunchEve
     def write(event: LaunchEvent) -> None:
         if isinstance(event, events.StreamReady):
             try:
-                os.write(descriptor, _url_line(event).encode())
+                _write_whole(descriptor, _url_line(event).encode())
             except OSError as error:
                 problem = f"the URL of {event.key}'s stream cannot be written: {error.strerror}"
                 click.echo(f"greenroom: error: {printable(problem)}", err=True)
@@ -281,7 +281,7 @@ def url_file(path: Path | None, *, append: bool) -> Iterator[Callable[[LaunchEve
 
 
 def _opened(path: Path, *, append: bool) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if append else os.O_EXCL)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if append else os.O_EXCL)
     descriptor = os.open(_private.resolved(path) if append else path, flags, 0o600)
     try:
         _private.check_ours(descriptor)
@@ -291,6 +291,23 @@ def _opened(path: Path, *, append: bool) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _write_whole(descriptor: int, line: bytes) -> None:
+    """Write a line, or nothing of it: what is left of a full disk may take a part.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    rest = line
+    try:
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    except OSError:
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode):
+            os.ftruncate(descriptor, status.st_size - (len(line) - len(rest)))
+        raise
 
 
 def _url_line(ready: StreamReady) -> str:
