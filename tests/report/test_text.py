@@ -77,7 +77,16 @@ def test_a_launch_that_never_began(
     assert f"greenroom launch --journal '{tmp_path / 'my run.db'}' --resume" in told
 
 
-def test_notices_and_hostile_texts(imagine: Callable[..., Any]) -> None:
+@pytest.mark.parametrize(
+    ("advice", "said"),
+    [
+        (None, "greenroom does not know this cause: read the message."),
+        ("do\x1b]8;;https://evil.example\x07 this", "do ]8;;https://evil.example  this"),
+    ],
+)
+def test_notices_and_hostile_texts(
+    imagine: Callable[..., Any], advice: str | None, said: str
+) -> None:
     launch = imagine(count=3)
     account = launch.account()
     at = account.last_at
@@ -98,6 +107,7 @@ def test_notices_and_hostile_texts(imagine: Callable[..., Any]) -> None:
             elapsed=1.0,
             reads=1,
             cause="NEW\tCAUSE",
+            advice=advice,
         )
     )
     told = as_text(figures(launch.header, account), "run\n.db")
@@ -105,7 +115,7 @@ def test_notices_and_hostile_texts(imagine: Callable[..., Any]) -> None:
     assert "Creating was stopped: the disk is full." in told
     assert "Creating is held: the first [2J ones." in told
     assert "1 create never got an answer" in told
-    assert "greenroom does not know this cause: read the message." in told
+    assert said in told
     assert "two lines" in told
 
 
