@@ -16,7 +16,8 @@ import pytest
 import greenroom
 from greenroom import JournalError, Spec
 from greenroom._launch import _events as events
-from greenroom._launch._journal import Header, Journal
+from greenroom._launch._journal import Journal
+from greenroom._launch._journal_tables import Header
 from greenroom.cli import main
 from greenroom.cli.launch._run import url_file
 
@@ -28,9 +29,10 @@ STREAM = events.StreamReady(
 )
 
 WRITERS = {
-    "_launch/_journal.py": {"sqlite3.connect"},
+    "_launch/_journal_file.py": {"sqlite3.connect", "os.open"},  # the latter of a folder, to sync
     "_private.py": {"os.open"},
     "cli/_main.py": {"os.open"},  # the null device
+    "cli/_stderr.py": {"os.open"},  # likewise
     "cli/launch/_run.py": {"os.open"},
     "cli/report/_command.py": {"mkstemp", "fdopen", "write_text"},  # the last into a device
 }

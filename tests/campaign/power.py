@@ -39,7 +39,8 @@ from tests.launch.conftest import Studio
 
 import greenroom
 from greenroom import JournalError, LaunchPolicy, LaunchReport, testing
-from greenroom._launch._journal import journal_exists, read_journal
+from greenroom._launch._journal import read_journal
+from greenroom._launch._journal_file import journal_exists
 from greenroom.simulator import Simulator
 from greenroom.simulator import Studio as Model
 

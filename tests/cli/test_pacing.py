@@ -14,7 +14,8 @@ import click
 import pytest
 
 from greenroom import AdaptiveRateLimiter, Every, History, PayAsYouWait, Poller, RateLimiter, Spec
-from greenroom._launch._journal import Header, Journal
+from greenroom._launch._journal import Journal
+from greenroom._launch._journal_tables import Header
 from greenroom._specs import count_specs
 from greenroom.cli import _arguments, _wait
 from greenroom.cli._options import PACED, Pacing

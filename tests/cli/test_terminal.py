@@ -20,7 +20,8 @@ from rich.console import Console
 from greenroom import RateLimiter, Spec, Verdict
 from greenroom._launch import _events as events
 from greenroom._launch._account import Account
-from greenroom._launch._journal import Header, Journal
+from greenroom._launch._journal import Journal
+from greenroom._launch._journal_tables import Header
 from greenroom._launch._site import Cost
 from greenroom._poller import PollerStatistics
 from greenroom.cli._live import LiveView

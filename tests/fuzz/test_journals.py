@@ -17,7 +17,7 @@ from tests.fuzz.runner import run
 from tests.report.conftest import Imagined
 
 import greenroom
-from greenroom._launch._journal import VERSION
+from greenroom._launch._journal_tables import VERSION
 from greenroom.testing import ScriptedSource
 from greenroom.testing import run as in_virtual_time
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -16,7 +17,9 @@ import pytest
 import greenroom
 from greenroom import JournalError, Spec, SpecError, Verdict
 from greenroom._launch import _events as events
-from greenroom._launch._journal import APPLICATION, VERSION, Header, Journal, read_journal
+from greenroom._launch import _journal
+from greenroom._launch._journal import Journal, read_journal
+from greenroom._launch._journal_tables import APPLICATION, VERSION, Header
 from greenroom._launch._lines import Phase
 from greenroom._specs import check_specs
 
@@ -299,6 +302,7 @@ def test_the_lock_of_a_process_goes_with_it_even_when_it_is_killed(begun):
 APPENDING = """
 from datetime import UTC, datetime
 from greenroom._launch import _events as events
+from greenroom._launch import _journal
 now = datetime.now(UTC)
 for number in range(1, 100_000):
     journal.append([
@@ -369,6 +373,35 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(path):
     journal.append(large)
     journal.close()
     assert greenroom.read_report(path)["a"].id == "s-a-1"
+
+
+@pytest.mark.parametrize(
+    ("use", "problem"), [(Journal.resume, "cannot be written"), (read_journal, "cannot be read")]
+)
+def test_a_disk_that_fails_is_told_by_name(begun, monkeypatch, use, problem):
+    def fails(file, mode):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(_journal, "connect", fails)
+    with pytest.raises(JournalError) as caught:
+        use(begun)
+    assert str(caught.value) == (
+        f"the journal {begun} {problem}: [Errno 5] Input/output error. Look at its disk, which may "
+        "be full, over a quota, read-only or failing"
+    )
+    assert caught.value.path == str(begun)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_journal_that_was_taken_away_is_told(path, replaced):
+    with closing(Journal.create(path, HEADER, SPECS)) as journal:
+        path.rename(path.with_name("elsewhere.db"))
+        if replaced:
+            path.touch()
+        with pytest.raises(JournalError) as caught:
+            journal.append([intended()])
+    assert str(caught.value) == f"the journal {path} is not there any more"
+    assert caught.value.path == str(path)
 
 
 AS_ANYBODY = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()

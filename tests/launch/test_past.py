@@ -15,7 +15,8 @@ from greenroom import ConfigurationError, JournalError, LaunchPolicy, Spec, Verd
 from greenroom._hazard import bin_of
 from greenroom._launch import _events as events
 from greenroom._launch._account import Account
-from greenroom._launch._journal import Header, Journal
+from greenroom._launch._journal import Journal
+from greenroom._launch._journal_tables import Header
 from greenroom._launch._stays import stays
 from greenroom.sources.nimble import SESSION_LAUNCH, TABLES
 from greenroom.testing import run

@@ -13,7 +13,8 @@ import pytest
 from greenroom import Spec
 from greenroom._launch import _events as events
 from greenroom._launch._account import Account
-from greenroom._launch._journal import Header, Journal
+from greenroom._launch._journal import Journal
+from greenroom._launch._journal_tables import Header
 from greenroom._states import Verdict
 
 T0 = datetime(2024, 3, 1, 9, 30, tzinfo=UTC)

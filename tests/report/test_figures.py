@@ -16,7 +16,7 @@ from greenroom._launch._figures import (
     Figures,
     figures,
 )
-from greenroom._launch._journal import Header
+from greenroom._launch._journal_tables import Header
 from greenroom._launch._timeline import CREATING, GONE, WAITING
 from greenroom._remedies import OTHER_ADVICE, UNKNOWN
 from greenroom._states import Verdict

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from greenroom._launch import _events as events
 from greenroom._launch._account import Account
 from greenroom._launch._figures import figures
-from greenroom._launch._journal import Header
+from greenroom._launch._journal_tables import Header
 from greenroom._launch._timeline import CREATING, GONE, WAITING
 from greenroom._states import Verdict
 from greenroom.cli.report._page import _colours, as_html

@@ -22,7 +22,7 @@ from greenroom import Spec
 from greenroom._launch import _events as events
 from greenroom._launch._account import Account
 from greenroom._launch._figures import figures
-from greenroom._launch._journal import Header
+from greenroom._launch._journal_tables import Header
 from greenroom._states import Verdict
 from greenroom.cli import main
 from greenroom.cli.report._page import as_html

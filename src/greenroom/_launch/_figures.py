@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from greenroom._launch._account import Account, Meter
-    from greenroom._launch._journal import Header
+    from greenroom._launch._journal_tables import Header
     from greenroom._launch._lines import Attempt, Line
 
 NICE = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)

@@ -33,7 +33,9 @@ from greenroom._launch._deleting import to_delete
 from greenroom._launch._events import LaunchEvent
 from greenroom._launch._gate import Gate
 from greenroom._launch._groups import ungrouped
-from greenroom._launch._journal import Header, Journal, journal_exists
+from greenroom._launch._journal import Journal
+from greenroom._launch._journal_file import journal_exists
+from greenroom._launch._journal_tables import Header
 from greenroom._launch._policy import LaunchPolicy
 from greenroom._launch._provider import Provider, kind_of, place_of
 from greenroom._launch._recorder import Recorder

@@ -19,7 +19,9 @@ import click
 from click.core import ParameterSource
 
 from greenroom._errors import ConfigurationError, JournalError
-from greenroom._launch._journal import Header, journal_exists, read_journal
+from greenroom._launch._journal import read_journal
+from greenroom._launch._journal_file import journal_exists
+from greenroom._launch._journal_tables import Header
 from greenroom._launch._policy import LaunchPolicy
 from greenroom._specs import WorkstationSpec, count_specs, read_specs
 from greenroom.cli import _arguments
