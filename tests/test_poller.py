@@ -13,6 +13,7 @@ import pytest
 
 import greenroom
 from greenroom import Observation, Poller, Verdict
+from greenroom._alarms import FEW, Alarms
 from greenroom._waiting import LAST_LOOK
 from greenroom.testing import ScriptedSource
 
@@ -1136,5 +1137,38 @@ def test_a_time_of_an_odd_zone_beside_others_ends_nothing(run, zone):
         async with Poller(source) as poller:
             results = await poller.wait_all(["s-1", "s-2"], until="READY", timeout=300)
         assert len(results.succeeded) == 2
+
+    run(main)
+
+
+def test_waits_that_are_over_leave_no_alarm_for_their_deadline(run):
+    async def main():
+        source = ScriptedSource({"s-1": [(0, "READY")]})
+        async with Poller(source, schedule=greenroom.Every(1)) as poller:
+            for _ in range(1000):
+                await poller.wait("s-1", until="READY", timeout=86400)
+            assert len(poller._engine.alarms._heap) <= 2 * FEW
+
+    run(main)
+
+
+def test_alarms_that_are_dropped_take_no_other_with_them(run):
+    class Sleeper:
+        def __init__(self):
+            self.woken = []
+
+        def wake(self):
+            self.woken.append(anyio.current_time())
+
+    async def main():
+        alarms, kept = Alarms(), Sleeper()
+        for number in range(1000):
+            alarms.set(number + 0.5, Sleeper().wake)
+            if number % 10 == 0:
+                alarms.set(number, kept.wake)
+        assert len(alarms._heap) <= 4 * FEW
+        with anyio.move_on_after(1000):
+            await alarms.run()
+        assert kept.woken == list(range(0, 1000, 10))
 
     run(main)

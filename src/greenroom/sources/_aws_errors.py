@@ -272,4 +272,8 @@ def _epoch(date: str) -> float | None:
 
 
 def _named(ids: Sequence[str], text: str) -> tuple[str, ...]:
-    return tuple(id_ for id_ in ids if re.search(rf"(?<![\w-]){re.escape(id_)}(?![\w-])", text))
+    return tuple(
+        id_
+        for id_ in ids
+        if id_ in text and re.search(rf"(?<![\w-]){re.escape(id_)}(?![\w-])", text)
+    )
