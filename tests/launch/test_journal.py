@@ -530,7 +530,7 @@ def test_an_empty_log_is_in_nobodys_way(path):
 @pytest.mark.parametrize("text", [b"my thesis", b"x" * 5000, b"SQLite format 3\0" + b"\xff" * 5000])
 def test_what_is_no_database_is_told(path, text):
     path.write_bytes(text)
-    refused(path, "damaged|not a journal")
+    refused(path, "is not a journal, or a badly damaged one")
 
 
 def test_another_applications_database_is_told(path):
@@ -569,6 +569,77 @@ def test_a_journal_of_version_1_is_read_and_gone_on_with(begun):
     assert len(account.lines["a"].attempts) == 2
     with closing(sqlite3.connect(begun)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)
+
+
+def test_where_a_launch_is_was_an_option_before_it_had_a_place(begun):
+    options = """UPDATE launch SET options = '{"studio_id": "us-west-2-abc"}'"""
+    sql(begun, options)
+    as_of_version_1(begun)
+    header, account = read_journal(begun)
+    assert (header.place, account.launch_id) == ("us-west-2-abc", "launch-1")
+    Journal.resume(begun).close()
+    sql(begun, "UPDATE launch SET place = 'elsewhere'")
+    assert read_journal(begun)[0].place == "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("change", "how"),
+    [
+        ("id = X'FF'", r"its id is b'\xff'"),
+        ("kind = 7.5", "its kind is '7.5'|nothing is known of launches of '7.5'"),
+        ("place = X'00'", r"its place is b'\x00'"),
+        ("options = '[5]'", r"its options are [5]"),
+    ],
+)
+def test_a_row_of_the_launch_that_is_garbage_is_told_by_its_column(begun, change, how):
+    sql(begun, f"UPDATE launch SET {change}")
+    with pytest.raises(JournalError) as caught:
+        read_journal(begun)
+    said = str(caught.value)
+    assert any(each in said for each in how.split("|")), said
+    assert caught.value.path == str(begun)
+
+
+def test_what_is_damaged_is_told_with_what_may_bring_it_back(begun):
+    sql(begun, "UPDATE specs SET spec = '{' WHERE number = 1")
+    with pytest.raises(JournalError) as caught:
+        read_journal(begun)
+    before, _, after = str(caught.value).partition(": nothing was done. ")
+    assert before.startswith(f"{begun} is damaged (")
+    assert "Expecting property name" in before
+    assert after == "`sqlite3 run.db .recover` may bring back what can be read"
+
+
+def test_pages_that_contradict_each_other_are_damage(begun):
+    with closing(sqlite3.connect(begun)) as db:
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+        (root,) = db.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'one_intent'"
+        ).fetchone()
+    text = bytearray(begun.read_bytes())
+    text[(root - 1) * size + 20 : root * size] = bytes(size - 20)
+    begun.write_bytes(text)
+    with pytest.raises(JournalError, match="is damaged") as caught:
+        read_journal(begun)
+    assert str(caught.value).startswith(f"{begun} is damaged (")
+    assert "None" not in str(caught.value)
+
+
+def test_what_cannot_be_appended_is_told_by_name(path):
+    journal = Journal.create(path, HEADER, SPECS)
+    with closing(journal), pytest.raises(JournalError) as caught:
+        journal.append([intended(), intended()])
+    said = "UNIQUE constraint failed: events.key, events.attempt"
+    assert str(caught.value) == f"the journal {path} cannot be written: {said}"
+
+
+def test_a_path_that_no_file_can_have_cannot_be_found():
+    with pytest.raises(JournalError) as caught:
+        read_journal("a\0b")
+    assert str(caught.value) == "a\0b cannot be found: embedded null byte"
+    assert caught.value.path == "a\0b"
+    with pytest.raises(greenroom.ConfigurationError, match="journal=5"):
+        read_journal(5)
 
 
 def test_a_journal_of_a_kind_that_nobody_knows_is_told(begun):
