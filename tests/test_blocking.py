@@ -12,7 +12,7 @@ import pytest
 
 from greenroom import Poller
 from greenroom._blocking import Holding
-from greenroom._callbacks import BEHIND, name_of
+from greenroom._callbacks import BEHIND, PATIENCE, name_of
 from greenroom.testing import ScriptedSource
 
 
@@ -189,6 +189,26 @@ def test_a_callback_that_never_returns_is_named_when_events_pile_up(run, caplog)
     assert len(told) == 1
     assert "event='callback.behind'" in told[0]
     assert "hangs" in told[0]
+
+
+def test_callbacks_that_hold_up_the_end_are_named(run, caplog):
+    caplog.set_level(logging.WARNING, "greenroom")
+
+    async def takes_long(change):
+        await anyio.sleep(60)
+
+    async def main():
+        source = ScriptedSource({f"s-{n}": [(0, "READY")] for n in range(3)})
+        async with Poller(source) as poller:
+            poller.on("READY", takes_long)
+            poller.on("READY", lambda change: anyio.sleep(PATIENCE - 1))
+            await poller.wait_all([f"s-{n}" for n in range(3)], until="READY", timeout=100)
+
+    run(main)
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert "event='callback.unfinished'" in told
+    assert "takes_long" in told
+    assert "sessions=3" in told
 
 
 class _Object:

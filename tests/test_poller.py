@@ -346,6 +346,26 @@ def test_a_hanging_service_cannot_hold_a_wait_past_its_deadline(run):
     run(main)
 
 
+def test_a_timeout_before_any_answer_says_that_there_was_none(run):
+    async def main():
+        source = ScriptedSource({"s-1": creating(5)}, latency=10_000)
+        with pytest.raises(greenroom.WaitTimeout, match="no answer so far"):
+            await greenroom.wait(source, "s-1", until="READY", timeout=5)
+
+    run(main)
+
+
+def test_a_timeout_before_its_turn_says_that_a_higher_rate_would_do(run):
+    async def main():
+        limiter = greenroom.RateLimiter(max_rate=0.01)
+        await limiter.acquire()
+        source = ScriptedSource({"s-1": creating(5)})
+        with pytest.raises(greenroom.WaitTimeout, match="a higher rate would reach it"):
+            await greenroom.wait(source, "s-1", until="READY", timeout=5, limiter=limiter)
+
+    run(main)
+
+
 def test_a_hanging_call_is_given_up_and_made_again(run):
     class HangsOnce(ScriptedSource):
         async def describe(self, ids, /):

@@ -9,7 +9,7 @@ raising one delays neither polling, nor another callback, nor itself on another 
 from __future__ import annotations
 
 import functools
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -34,6 +34,9 @@ What it returns is awaited if it can be, and ignored.
 """
 
 
+PATIENCE = 5.0
+"""Seconds for which callbacks may hold up the end of a poller before they are named."""
+
 BEHIND = 16
 """Events of one session that wait for one callback when it is said to be behind."""
 
@@ -56,6 +59,14 @@ class Told(Protocol):
     def callback_behind(self, callback: str, event: Transition | WaitResult) -> None:
         """Take in that many events of one session wait for a callback. Told once of each."""
         ...
+
+    def callback_unfinished(self, callback: str, sessions: int) -> None:
+        """Take in that a callback, called for so many sessions, holds up the end."""
+        ...
+
+
+_Key = tuple[Hashable, str]
+"""A callback, and the session that it is called for."""
 
 
 class _Registration:
@@ -87,7 +98,9 @@ class Callbacks:
         self._told = told
         self._by_change: dict[Trigger, list[_Registration]] = {}
         self._by_verdict: dict[Verdict, list[_Registration]] = {}
-        self._queues: dict[tuple[Hashable, str], deque[Transition | WaitResult]] = {}
+        self._queues: dict[_Key, deque[Transition | WaitResult]] = {}
+        self._running: dict[_Key, _Registration] = {}
+        self._idle = anyio.Event()
 
     def on(self, trigger: Trigger, callback: Callback) -> Callable[[], None]:
         """Register `callback`, and return what takes the registration back.
@@ -126,6 +139,16 @@ class Callbacks:
         """Hand a result to those who asked for its verdict."""
         self._hand(self._by_verdict.get(event.verdict, ()), event, tasks)
 
+    async def see_off(self) -> None:
+        """Wait for those that are running, and name them where that takes long."""
+        with anyio.move_on_after(PATIENCE):
+            while self._queues:
+                self._idle = anyio.Event()
+                await self._idle.wait()
+        names = Counter(name_of(one.callback) for one in self._running.values())
+        for name, sessions in names.items():
+            self._told.callback_unfinished(name, sessions)
+
     @property
     def backlog(self) -> int:
         """Events that wait until a callback is done with an earlier one of their session."""
@@ -152,6 +175,7 @@ class Callbacks:
             key = (one, event.id)
             if key not in self._queues:
                 self._queues[key] = deque((event,))
+                self._running[key] = registration
                 tasks.start_soon(self._drain, registration, key)
                 continue
             self._queues[key].append(event)
@@ -159,13 +183,15 @@ class Callbacks:
                 registration.behind = True
                 self._told.callback_behind(name_of(callback), event)
 
-    async def _drain(self, registration: _Registration, key: tuple[Hashable, str]) -> None:
+    async def _drain(self, registration: _Registration, key: _Key) -> None:
         queue = self._queues[key]
         try:
             while queue:
                 await self._call(registration, queue.popleft())
         finally:
-            del self._queues[key]
+            del self._queues[key], self._running[key]
+            if not self._queues:
+                self._idle.set()
 
     async def _call(self, registration: _Registration, event: Transition | WaitResult) -> None:
         callback = registration.callback

@@ -229,7 +229,7 @@ class Engine:
             goal=wait.goal,
             error=error,
         )
-        trouble = self.reader.last_error
+        trouble = self.reader.trouble(wait.id)
         result = replace(result, explanation=explain(result, self.table, trouble))
         self.outcomes[verdict] += 1
         self._log.info("wait.settled", id=wait.id, verdict=verdict.value, state=result.state)
@@ -351,6 +351,10 @@ class Engine:
     def callback_behind(self, callback: str, event: Transition | WaitResult) -> None:
         """Take in that many events of one session wait for a callback."""
         self._log.warning("callback.behind", id=event.id, callback=callback)
+
+    def callback_unfinished(self, callback: str, sessions: int) -> None:
+        """Take in that a callback holds up the end of the poller."""
+        self._log.warning("callback.unfinished", callback=callback, sessions=sessions)
 
     def _told(self, session: Session, transition: Transition | None, asked_at: float) -> None:
         """Pass on what an answer showed, settle what it decides, and give the next turn."""

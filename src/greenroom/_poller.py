@@ -88,9 +88,10 @@ class PollerStatistics:
 class Poller:
     """Polls many sessions for many waits, under one budget. Use it as an async context manager.
 
-    Leaving it normally waits for the callbacks that are still running; leaving it by an exception
-    cancels them. What other tasks still wait for ends as CANCELLED: `wait` raises `PollerClosed`,
-    groups get a result.
+    Leaving it normally waits for the callbacks that are still running, for as long as they take
+    (after 5 s the log names them: `callback.unfinished`); leaving it by an exception cancels them.
+    What other tasks still wait for ends as CANCELLED: `wait` raises `PollerClosed`, groups get a
+    result. A call that cannot be cancelled, such as one that blocks in a thread, is waited for.
 
     Args:
         source: What reads the states.
@@ -172,7 +173,9 @@ class Poller:
         assert self._polling is not None
         self._polling.cancel()
         self._engine.close()
-        if exc is not None:
+        if exc is None:
+            self._tasks.start_soon(self._engine.callbacks.see_off)
+        else:
             self._tasks.cancel_scope.cancel()
         # The body's own exception passes by the task group, which would wrap it.
         await self._tasks.__aexit__(None, None, None)

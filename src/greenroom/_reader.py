@@ -182,6 +182,12 @@ class Reader:
         if self._polled.pop(session_id, None):
             self._agenda.discard(session_id, settled=settled)
 
+    def trouble(self, session_id: str) -> str | None:
+        """Return why there is no news of a session, where that is known."""
+        polled = self._polled.get(session_id)
+        unanswered = "no answer so far" if polled and polled.in_flight else None
+        return self.last_error or unanswered
+
     def lag(self) -> float:
         """Return the seconds by which the next call is overdue."""
         now = anyio.current_time()

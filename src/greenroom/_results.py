@@ -181,7 +181,7 @@ def explain(result: WaitResult, table: TransitionTable, trouble: str | None = No
     Args:
         result: The result, its own explanation still empty.
         table: The kind's table.
-        trouble: Why the latest call failed, if it did.
+        trouble: Why the latest call failed, or has no answer yet, if that is so.
     """
     goal = "any state" if result.goal == ANY_STATE else " or ".join(sorted(result.goal))
     where = f"{result.id} is {result.state}" if result.state else f"{result.id} was never seen"

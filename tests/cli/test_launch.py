@@ -112,12 +112,8 @@ def test_bad_specs_are_all_told_and_nothing_is_created(
     ran = launch("--spec", str(file), *LP)
     assert ran.status == 2
     lines = ran.err.splitlines()
-    assert [line.split(":")[2].strip() for line in lines] == [
-        "line 2",
-        "line 2",
-        "line 3",
-        "line 3",
-    ]
+    places = [line.removeprefix("greenroom: error: ").partition(":")[0] for line in lines]
+    assert places == [f"{file}, line {number}" for number in (2, 2, 3, 3)]
     assert "'g4.huge' is no instance type" in ran.err
     assert not simulator.truth()
     assert not journal.exists()

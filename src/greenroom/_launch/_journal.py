@@ -79,7 +79,8 @@ class Journal:
         try:
             if journal_exists(file):
                 raise JournalError(
-                    f"{file} exists already: resume that launch (--resume), or name another file",
+                    f"{file} exists already: resume that launch (--resume, or resume=True), or "
+                    "name another file",
                     str(file),
                 )
             check_alone(file)

@@ -40,7 +40,7 @@ from greenroom._launch._policy import LaunchPolicy
 from greenroom._launch._provider import Provider, kind_of, place_of
 from greenroom._launch._recorder import Recorder
 from greenroom._launch._report import LaunchReport
-from greenroom._launch._site import Cost, Site
+from greenroom._launch._site import CANARY, Cost, Site
 from greenroom._launch._workstation import Workstation
 from greenroom._limiter import Limiter, RateLimiter
 from greenroom._poller import Poller
@@ -345,7 +345,8 @@ class Launch(AsyncIterable[LaunchEvent]):
     def _told(self, event: LaunchEvent) -> None:
         match event:
             case events.CreatesHeld():
-                self._log.warning("launch.held", cause=event.cause, message=event.message)
+                tell = self._log.info if event.cause == CANARY else self._log.warning
+                tell("launch.held", cause=event.cause, message=event.message)
             case events.CreatesStopped():
                 self._log.warning("launch.stopped", cause=event.cause, message=event.message)
             case events.Settled():

@@ -18,7 +18,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from greenroom._errors import ConfigurationError, JournalError
+from greenroom._errors import ConfigurationError, JournalError, SpecError
 from greenroom._launch._journal import read_journal
 from greenroom._launch._journal_file import journal_exists
 from greenroom._launch._journal_tables import Header
@@ -363,7 +363,12 @@ def _specs(
         return None
     spec = provider.launches.spec
     if file is not None:
-        return read_specs(_arguments.read_lines(file), spec, defaults=defaults)
+        lines = _arguments.read_lines(file)
+        try:
+            return read_specs(lines, spec, defaults=defaults)
+        except SpecError as error:
+            where = "standard input" if file == "-" else file
+            raise SpecError(f"{where}, {problem}" for problem in error.problems) from None
     for name in spec.needed:
         if name not in defaults:
             raise click.UsageError(f"--count needs {option_of(name)} ID, to make them from")
