@@ -69,6 +69,7 @@ class Call:
         ids: About whom.
         taken: The place in the journal at which it was decided whom to ask about.
         asked_at: Seconds.
+        page_at: When the page that it waits for was asked for; infinity while it waits for leave.
         outcome: What came of it; None while nobody knows.
     """
 
@@ -76,6 +77,7 @@ class Call:
     ids: tuple[str, ...]
     taken: int
     asked_at: float
+    page_at: float
     outcome: dict[str, Shown] | Failed | None = None
 
 
@@ -115,12 +117,12 @@ class Watching:
 
 @dataclass(eq=False)
 class Callback:
-    """One callback: what it is for and what it was called with."""
+    """One callback: what it is for, and what it was called with at which second."""
 
     poller: int
     trigger: object
     deed: str
-    heard: list[object] = field(default_factory=list)
+    heard: list[tuple[float, object]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -174,8 +174,8 @@ class PollerModel:
         self.granted -= 1
         if place > self.closed_at:
             return
-        seconds = now - call.asked_at
-        in_time = self.world.page > 0 or seconds <= self.world.call_timeout + TINY
+        seconds = now - call.page_at
+        in_time = seconds <= self.world.call_timeout + TINY
         promise(in_time, f"a call about {call.ids} took {seconds} s")
         self.progress.answered(self.number, call, now)
         present = [

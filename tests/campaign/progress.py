@@ -49,10 +49,10 @@ class Progress:
         self._slowed: list[tuple[float, float]] = []
         self._accused: set[int] = set()
         self._gap = longest_gap(world)
-        pages = math.ceil(min(world.max_batch, len(IDS)) / (world.page or len(IDS)))
+        self._pages = math.ceil(min(world.max_batch, len(IDS)) / (world.page or len(IDS)))
         spent = sum(step.calls for step in record.program.steps if isinstance(step, Spend))
         crowd = {id_ for step in record.program.steps for id_ in getattr(step, "ids", ())}
-        queue = 2 * len(crowd) * world.pollers * pages + spent + 2
+        queue = 2 * len(crowd) * world.pollers * self._pages + spent + 2
         self._queue_time = queue / world.rate * (SLOWEST if world.adaptive else 1)
 
     def joined(self, poller: int, id_: str, at: float) -> None:
@@ -83,8 +83,7 @@ class Progress:
         """Take in a call."""
         for id_ in call.ids:
             self._asked[poller, id_].append(call.asked_at)
-            limit = math.inf if self._world.page else self._world.call_timeout
-            self._in_flight[poller, id_][call.asked_at] = call.asked_at + limit
+            self._in_flight[poller, id_][call.asked_at] = math.inf
 
     def answered(self, poller: int, call: Call, at: float) -> None:
         """Take in what came of a call, from which the next turns follow."""
@@ -152,8 +151,14 @@ class Progress:
 
     def _landed(self, key: Key, at: float) -> float:
         """Return when the last of the calls in flight at this time was answered; else the time."""
-        landed = [end for began, end in self._in_flight[key].items() if began - TINY <= at < end]
-        return max(landed, default=at)
+        calls = self._in_flight[key].items()
+        landed = [min(end, self._answer_by(began)) for began, end in calls if began <= at + TINY]
+        return max((at, *landed))
+
+    def _answer_by(self, asked_at: float) -> float:
+        """Return the time at which a call is answered, or has failed, at the latest."""
+        wait_for_pages = self._budget_by(asked_at) - asked_at if self._pages > 1 else 0.0
+        return asked_at + self._pages * self._world.call_timeout + wait_for_pages
 
     def _budget_by(self, by: float) -> float:
         """Return the time at which the budget has granted what was to be asked for by then."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -285,18 +286,18 @@ class Face:
         self, ids: Sequence[str], pay: Callable[[], Awaitable[None]] | None
     ) -> Mapping[str, Observation]:
         journal = self._service.journal
-        call = Call(self._poller, tuple(ids), self._grants.popleft(), anyio.current_time())
+        now = anyio.current_time()
+        call = Call(self._poller, tuple(ids), self._grants.popleft(), now, now)
         journal.note("asked", self._poller, call)
         size = self._service.world.page or len(ids)
         answer: object = {}
-        paying = False
         try:
             for first in range(0, len(ids), size):
                 if first:
                     assert pay is not None
-                    paying = True
+                    call.page_at = math.inf
                     await pay()
-                    paying = False
+                    call.page_at = anyio.current_time()
                     self._grants.pop()
                     journal.note("page", self._poller, call)
                 page = await self._service.page(ids[first : first + size])
@@ -307,7 +308,7 @@ class Face:
             if isinstance(error, greenroom.SourceError) and answer:
                 error.seen = answer
             # What `pay` raises says that nobody wants to know any more.
-            given_up = paying and isinstance(error, Exception)
+            given_up = call.page_at == math.inf and isinstance(error, Exception)
             call.outcome = {} if given_up else _failure(error, _said(answer, ids))
             journal.note("answered", self._poller, call)
             raise
