@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tests.campaign.journal import Broken, Waiting, promise, wall
 from tests.campaign.model import CANCELLED, ERROR, SUCCESS, Belief, Change
+from tests.campaign.program import TAKES
 from tests.campaign.stage import Record
 
 import greenroom
@@ -78,12 +79,16 @@ def check_told(record: Record, poller: PollerModel) -> None:
             for place, id_, change in poller.told:
                 if began <= place < until and _concerns(trigger, change):
                     expected[id_].append(change)
-        heard: dict[str, list[object]] = defaultdict(list)
-        for event in callback.heard:
-            heard[event.id].append(event)  # type: ignore[attr-defined]
+        heard: dict[str, list[tuple[float, object]]] = defaultdict(list)
+        for at, event in callback.heard:
+            heard[_id_of(event)].append((at, event))
         for id_ in {*expected, *heard}:
             what = f"the callback for {trigger} of {id_}"
-            _compare(what, id_, heard[id_], expected[id_], complete=not cut_short)
+            events = [event for _, event in heard[id_]]
+            _compare(what, id_, events, expected[id_], complete=not cut_short)
+            if callback.deed != "wait":
+                takes = TAKES.get(callback.deed, 0.0)
+                _check_prompt(what, [at for at, _ in heard[id_]], expected[id_], takes)
     for watching, seen in poller.seen.items():
         for id_ in watching.ids:
             mine = [(at, event) for at, of, event in seen.events if of == id_]
@@ -96,6 +101,21 @@ def check_told(record: Record, poller: PollerModel) -> None:
                 f"a watch on {id_} was told {told}; there was {mine}",
             )
             _compare(f"a watch on {id_}", id_, told, [event for _, event in mine], complete=False)
+        changes = sum(isinstance(event, Change) for _, _, event in seen.events)
+        told_apart = sum(isinstance(event, Transition) for event in watching.told)
+        kept = changes - told_apart - watching.conflated
+        promise(kept <= BUFFER * len(watching.ids), f"a watch keeps {kept} changes")
+
+
+def _check_prompt(
+    what: str, times: list[float], expected: Iterable[Change | End], takes: float
+) -> None:
+    """Check that nothing but the callback itself, on this session, made it late."""
+    free = -math.inf
+    for heard_at, event in zip(times, expected, strict=False):
+        due = max(event.at, free)
+        promise(abs(heard_at - due) < TINY, f"{what} is called at {heard_at}, not at {due}")
+        free = heard_at + takes
 
 
 def _apart(id_: str, told: list[object], mine: list[object]) -> list[object]:
@@ -233,6 +253,8 @@ def check_delivered(record: Record, pollers: list[PollerModel]) -> None:
             promise(end is None or one not in poller.left, f"{id_} was both settled and left")
             if asking.complete and asking.how != "first":
                 promise(len(given) == 1, f"{id_} has no outcome")
+            settled = end is not None and end.at <= asking.over_at + TINY
+            promise(not asking.complete or settled or one in poller.left, f"{id_} is not left")
             if given and end is not None:
                 _check_given(asking.how, id_, one, given[0], end)
         if asking.complete and asking.waits:
@@ -251,8 +273,10 @@ def _check_given(how: str, id_: str, one: Waiting, given: object, end: End) -> N
             promise(type(given) is ERRORS[end.verdict], f"{id_} is {end.verdict}: {given!r}")
             result = given.result  # type: ignore[attr-defined]
         else:
-            kinds = (greenroom.SourceError, greenroom.TableError, greenroom.PollerClosed)
-            promise(isinstance(given, kinds), f"{id_} is {end.verdict}: {given!r}")
+            closed = isinstance(given, greenroom.PollerClosed)
+            refused = isinstance(given, (greenroom.SourceError, greenroom.TableError))
+            right = closed if end.verdict == CANCELLED else refused
+            promise(right, f"{id_} is {end.verdict}: {given!r}")
             return
     assert isinstance(result, WaitResult)
     _check_result(result, id_, end)

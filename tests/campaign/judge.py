@@ -250,6 +250,8 @@ class PollerModel:
             return
         for id_ in rest:
             session = self.session(id_)
+            if outcome.kind in ("throttled", "other"):
+                self.progress.failed(self.number, id_, call.asked_at, now)
             if outcome.kind == "notfound" and everybody:
                 self._perhaps_unlisted(session, call, now)
             elif outcome.kind == "notfound" and id_ in named:

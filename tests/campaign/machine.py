@@ -33,7 +33,7 @@ from tests.campaign.program import (
     Watch,
     World,
 )
-from tests.campaign.service import FAILURES, LIES, NAMED, NOVEL
+from tests.campaign.service import DECISIVE, FAILURES, LIES, NAMED, NOVEL
 from tests.campaign.shrink import failure, shrunk
 from tests.campaign.stage import VERDICTS, play
 
@@ -257,7 +257,7 @@ class Campaign(RuleBasedStateMachine):
     @rule(
         pause=pauses,
         id_=ids,
-        kind=st.sampled_from(FAILURES) | st.sampled_from(LIES),
+        kind=st.sampled_from(DECISIVE) | st.sampled_from(FAILURES) | st.sampled_from(LIES),
         named=st.sampled_from(NAMED),
         poller=pollers,
     )
@@ -265,9 +265,9 @@ class Campaign(RuleBasedStateMachine):
         """Have somebody come while a call that goes wrong is on its way, and another before it."""
         goal = (TABLES[self.world.table].goals[0],)
         at, poller = self.after(pause), self.at(poller)
-        self.add(Trouble(at, 1, kind, 2 + 17 / 128, named))
+        self.add(Trouble(at, 1, kind, 1 / 2 + 17 / 128, named))
         self.add(Wait(at, (id_,), goal, 20 + 1 / 64, poller=poller))
-        self.add(Wait(self.after(1.0), (id_,), goal, 20 + 1 / 64, poller=poller))
+        self.add(Wait(self.after(0.5), (id_,), goal, 20 + 1 / 64, poller=poller))
 
     @rule(
         pause=pauses,

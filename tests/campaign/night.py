@@ -44,7 +44,7 @@ def play_round(number: int, backend: str, programs: int = PROGRAMS) -> Counter[s
             deadline=None,
             database=None,
             derandomize=False,
-            phases=(Phase.generate,),  # `_shrink` knows better what a program is
+            phases=(Phase.generate,),  # `shrink` knows better what a program is
             suppress_health_check=list(HealthCheck),
         ),
     )

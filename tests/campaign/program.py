@@ -72,6 +72,9 @@ DEEDS = ("note", "raise", "cancel", "hang", "stumble", "notify", "wait", "forget
 its own; take long; take long and raise; hint; wait for the session that it hears of; take its own
 registration back; and register another."""
 
+TAKES = MappingProxyType({"hang": 40.0, "stumble": 9.0})
+"""Seconds that those take which take long, but for waits."""
+
 
 class _Data:
     """Shows of itself what is not as usual."""
@@ -211,7 +214,7 @@ class Trouble(_Data):
 
     Attributes:
         calls: How many.
-        kind: How; `_service` knows them.
+        kind: How; `service` knows them.
         late: Seconds by which the answer is later than usual.
         named: Whom an error names: `none`, `first`, `all`, `foreign` or `mixed`.
         retry_after: One of `RETRY_AFTER`.

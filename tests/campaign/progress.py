@@ -26,6 +26,8 @@ WELCOME = 10.0
 """Seconds that a newcomer waits for company at most."""
 RETRY = 10.0
 """Seconds between a failed call and the next at most."""
+PAUSE = 0.5
+"""Seconds between them at least, where nobody asks for more."""
 SUSPECT = 30.0
 """Seconds between two looks at an id that made calls fail, at most."""
 CUT = 22.0
@@ -47,7 +49,8 @@ class Progress:
         self._ends: dict[Waiting, float] = {}
         self._left: dict[int, float] = {}
         self._slowed: list[tuple[float, float]] = []
-        self._accused: set[int] = set()
+        self._accused: dict[Key, float] = {}
+        self._failed: list[tuple[Key, float, float]] = []
         self._gap = longest_gap(world)
         self._pages = math.ceil(min(world.max_batch, len(IDS)) / (world.page or len(IDS)))
         spent = sum(step.calls for step in record.program.steps if isinstance(step, Spend))
@@ -90,13 +93,18 @@ class Progress:
         outcome = call.outcome
         failed = isinstance(outcome, Failed)
         if isinstance(outcome, Failed) and outcome.kind in ("notfound", "invalid", "access"):
-            self._accused.add(poller)
+            for id_ in call.ids:
+                self._accused.setdefault((poller, id_), at)
             failed = outcome.kind != "notfound" or len(call.ids) > 1
         for id_ in call.ids:
             self._in_flight[poller, id_][call.asked_at] = at
             again = failed and not (isinstance(outcome, Failed) and id_ in outcome.seen)
             within, why = (RETRY, "a failed call") if again else (self._gap, "its turn")
             self.demanded(poller, id_, at, why, within)
+
+    def failed(self, poller: int, id_: str, asked_at: float, at: float) -> None:
+        """Take in that a call showed nothing of a session, for no fault of the session's."""
+        self._failed.append(((poller, id_), asked_at, at))
 
     def slowed(self, at: float, retry_after: object) -> None:
         """Take in that the limiter was slowed down."""
@@ -132,8 +140,8 @@ class Progress:
             if one is not None:
                 interest = min(interest, self._ends.get(one, math.inf))
             begin = self._landed(key, at)
-            patience = SUSPECT if key[0] in self._accused and within else within
-            by = self._budget_by(begin + max(within, patience))
+            suspected = within and self._accused.get(key, math.inf) <= begin
+            by = self._budget_by(begin + (max(within, SUSPECT) if suspected else within))
             if by >= min(interest, over) - TINY:
                 continue
             times = self._asked[key]
@@ -141,6 +149,7 @@ class Progress:
             if place == len(times) or times[place] > by + TINY:
                 then = times[place] if place < len(times) else None
                 raise Broken(f"{key[1]} is asked for at {then}, not by {by}, after {why} at {at}")
+        self._check_pauses()
         self._check_budget()
 
     def _interested_until(self, key: Key, at: float) -> float:
@@ -167,6 +176,21 @@ class Progress:
             if at <= by and at + retry_after + CUT > by - self._queue_time - CUT:
                 by = max(by, at + retry_after + CUT + self._queue_time)
         return by
+
+    def _check_pauses(self) -> None:
+        """Check that nobody is asked for right after a failure, unless somebody wants it."""
+        wanted: dict[Key, list[float]] = defaultdict(list)
+        for key, at, _, why, _ in self._demands:
+            if why not in ("a failed call", "its turn"):
+                wanted[key].append(at)
+        for key, asked_at, at in self._failed:
+            times = self._asked[key]
+            place = bisect_left(times, at - TINY)
+            if place == len(times) or times[place] >= at + PAUSE - TINY:
+                continue
+            since = asked_at - RETRY  # who came then may have been put before a pause of its own
+            if not any(since <= one <= times[place] + TINY for one in wanted[key]):
+                raise Broken(f"{key[1]} is asked for at {times[place]}, after a failure at {at}")
 
     def _check_budget(self) -> None:
         """Check that a bucket of the promised size would have held, and that pauses were kept."""

@@ -55,6 +55,8 @@ FAILURES = (
     "item-reason",
     "item-time",
 )
+DECISIVE = ("access", "invalid", "notfound", "group-access", "group-notfound")
+"""The failures that may end a wait."""
 LIES = (
     "stale",
     "backwards",

@@ -24,6 +24,7 @@ from tests.campaign.journal import Callback, Journal, Waiting, Watching, wall
 from tests.campaign.program import (
     RETRY_AFTER,
     TABLES,
+    TAKES,
     Close,
     Move,
     Notify,
@@ -77,6 +78,7 @@ class Asking:
         waits: By id.
         order: The results, in the order in which they were handed over.
         complete: Whether it came to its end: nobody was cancelled, all there was was taken.
+        over_at: When it came to its end.
     """
 
     how: str
@@ -84,6 +86,7 @@ class Asking:
     waits: dict[str, Waiting] = field(default_factory=dict)
     order: list[Waiting] = field(default_factory=list)
     complete: bool = False
+    over_at: float = math.inf
 
     def deliver(self, id_: str, result: object) -> None:
         """Note a result."""
@@ -408,7 +411,7 @@ class _Stage:
             if asking.waits:
                 raise
         else:
-            asking.complete = True
+            asking.complete, asking.over_at = True, anyio.current_time()
 
     async def _ask_for_one(
         self, poller: Poller, asking: Asking, id_: str, goal: tuple[str, ...]
@@ -466,7 +469,7 @@ class _Stage:
             forget[0]()
 
         def called(event: Any) -> Any:
-            callback.heard.append(event)
+            callback.heard.append((anyio.current_time(), event))
             match deed:
                 case "raise":
                     self.journal.note("raised", number, callback)
@@ -475,7 +478,7 @@ class _Stage:
                     self.journal.note("raised", number, callback)
                     raise asyncio.CancelledError
                 case "hang":
-                    return anyio.sleep(40)
+                    return anyio.sleep(TAKES["hang"])
                 case "stumble":
                     return self._stumble(callback)
                 case "notify" if number in self.pollers:
@@ -496,7 +499,7 @@ class _Stage:
         return take_back
 
     async def _stumble(self, callback: Callback) -> None:
-        await anyio.sleep(9)
+        await anyio.sleep(TAKES["stumble"])
         self.journal.note("raised", callback.poller, callback)
         raise ValueError("a callback's own, after a while")
 
