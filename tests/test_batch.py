@@ -192,6 +192,34 @@ def test_who_is_asked_apart_has_no_other_turn():
     assert agenda.next_due() == math.inf
 
 
+def test_a_hint_takes_the_place_of_a_turn_apart_that_has_yet_to_come():
+    agenda = Diary(10)
+    agenda.apart(("bad", "good"), 5)
+    agenda.at_once("bad", 1)
+    assert agenda.take(1) == ("bad",)
+    agenda.apart(("bad",), 6)
+    assert [agenda.take(6), agenda.take(6), agenda.next_due()] == [("good",), ("bad",), math.inf]
+
+
+def test_who_is_to_be_asked_apart_by_now_needs_no_other_turn():
+    agenda = Diary(10)
+    agenda.apart(("bad",), 1)
+    agenda.at_once("bad", 1)
+    agenda.soon("bad", 1)
+    assert [agenda.take(1), agenda.next_due()] == [("bad",), math.inf]
+
+
+def test_a_turn_apart_is_over_once_a_session_was_read_or_left():
+    agenda = Diary(10)
+    agenda.apart(("read",), 5)
+    agenda.apart(("stayed",), 5)
+    agenda.apart(("left",), 5)
+    agenda.later("read", 1, 100)
+    agenda.stayed({"stayed": 1}, 1)
+    agenda.discard("left")
+    assert agenda.next_due() > 5
+
+
 @given(st.data(), st.integers(1, 7))
 def test_everyone_on_the_agenda_gets_exactly_one_turn(data, limit):
     agenda, expected, now = Diary(limit), set(), 0.0

@@ -46,12 +46,17 @@ class Agenda:
         self._urgent = Queue(self._turns)
         self._held = Queue(self._turns)
         self._apart: list[tuple[float, int, tuple[str, ...]]] = []
+        self._grouped: dict[str, tuple[float, int]] = {}  # who is in which of these
         self._apart_was_last = False
         self._serials = itertools.count()
 
     def at_once(self, session_id: str, now: float) -> None:
         """Give `session_id` a turn at once."""
         self._regular.put_off(session_id)
+        due, _ = self._grouped.get(session_id, (math.inf, 0))
+        if due <= now:
+            return
+        self._grouped.pop(session_id, None)
         if self._suspects.suspected(session_id, now):
             self._suspects.put(now, session_id)
             return
@@ -61,6 +66,8 @@ class Agenda:
 
     def soon(self, session_id: str, now: float) -> None:
         """Give `session_id`, for which a wait has begun, a turn in the next newcomers' call."""
+        if session_id in self._grouped:
+            return
         if self._suspects.suspected(session_id, now):
             self._regular.welcome(session_id, now)
             self._regular.put_off(session_id)
@@ -70,7 +77,7 @@ class Agenda:
 
     def later(self, look: Look) -> None:
         """Give a session that was read its next turn in due course, or as company."""
-        self._turns.pop(look.session_id, None)
+        self._forget_turns(look.session_id)
         if self._suspects.suspected(look.session_id, look.at):
             self._suspects.put_back(look.at, look.looks, look.session_id)
         else:
@@ -78,9 +85,9 @@ class Agenda:
 
     def stayed(self, looks: Mapping[str, int], at: float) -> None:
         """Do the same for those whose state is what it was."""
-        if self._turns:
+        if self._turns or self._grouped:
             for session_id in looks:
-                self._turns.pop(session_id, None)
+                self._forget_turns(session_id)
         if self._suspects:
             suspected = {each for each in looks if self._suspects.suspected(each, at)}
             for session_id in suspected:
@@ -91,6 +98,7 @@ class Agenda:
     def hold(self, session_id: str, until: float) -> None:
         """Keep `session_id` out of every call before `until`: asking for it just failed."""
         self._regular.put_off(session_id)
+        self._grouped.pop(session_id, None)
         if self._suspects.suspected(session_id, until):
             self._suspects.put(until, session_id)
         else:
@@ -99,15 +107,17 @@ class Agenda:
     def apart(self, session_ids: Iterable[str], due: float) -> None:
         """Ask for these ids from `due` on, in a call that nobody else rides along with."""
         if group := tuple(session_ids):
+            serial = next(self._serials)
             for session_id in group:
                 self._turns.pop(session_id, None)
                 self._regular.put_off(session_id)
                 self._suspects.put_off(session_id)
-            heapq.heappush(self._apart, (due, next(self._serials), group))
+                self._grouped[session_id] = (due, serial)
+            heapq.heappush(self._apart, (due, serial, group))
 
     def discard(self, session_id: str, *, settled: bool = False) -> None:
         """Forget `session_id`: it is settled, or nobody waits for it any more."""
-        self._turns.pop(session_id, None)
+        self._forget_turns(session_id)
         self._suspects.discard(session_id)
         self._regular.discard(session_id, settled=settled)
 
@@ -121,7 +131,7 @@ class Agenda:
         if self._next_apart() <= now and not (shared and self._apart_was_last):
             self._apart_was_last = True
             if self._apart and self._apart[0][0] <= self._suspects.due():
-                return heapq.heappop(self._apart)[2]
+                return self._take_apart()
             return self._suspects.take(self._limit)
         self._apart_was_last = False
         if not shared:
@@ -131,7 +141,26 @@ class Agenda:
         chosen += self._regular.take(self._limit - len(chosen), now)
         return tuple(chosen)
 
+    def _take_apart(self) -> tuple[str, ...]:
+        """Return the first of those groups, without those who have had a turn since."""
+        _, serial, group = heapq.heappop(self._apart)
+        left = tuple(each for each in group if self._is_in(each, serial))
+        for session_id in left:
+            del self._grouped[session_id]
+        return left
+
+    def _is_in(self, session_id: str, serial: int) -> bool:
+        return self._grouped.get(session_id, (0.0, -1))[1] == serial
+
+    def _forget_turns(self, session_id: str) -> None:
+        self._turns.pop(session_id, None)
+        self._grouped.pop(session_id, None)
+
     def _next_apart(self) -> float:
+        while self._apart and not any(
+            self._is_in(each, self._apart[0][1]) for each in self._apart[0][2]
+        ):
+            heapq.heappop(self._apart)
         return min(self._apart[0][0] if self._apart else math.inf, self._suspects.due())
 
     def _next_shared(self, now: float) -> float:

@@ -70,6 +70,23 @@ def test_an_unknown_state_refuses_nobody_once_the_session_is_gone(run):
     run(main)
 
 
+def test_hints_about_a_session_on_which_the_service_stumbles_multiply_no_calls(run):
+    async def main():
+        source = ScriptedSource({each: [(0, "CREATE_IN_PROGRESS")] for each in ("odd", "good")})
+        source.fail(lambda: ValueError("odd"), when=lambda call: "odd" in call.ids)
+        limiter = greenroom.RateLimiter(100)
+        async with Poller(source, limiter=limiter) as poller, poller.watch(["odd", "good"]):
+            await anyio.sleep(30)
+            for _ in range(10):
+                poller.notify("odd")
+                await anyio.sleep(3)
+            before = len(source.calls)
+            await anyio.sleep(100)
+        assert sum("odd" in call.ids for call in source.calls[before:]) < 50
+
+    run(main)
+
+
 def test_those_who_left_before_a_call_about_them_failed_are_not_remembered(run):
     async def main():
         source = ScriptedSource({}, latency=2)
