@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from greenroom import Poller
+from greenroom import Poller, _callbacks
 from greenroom._blocking import Holding
 from greenroom._callbacks import BEHIND, PATIENCE, name_of
 from greenroom.testing import ScriptedSource
@@ -124,13 +124,28 @@ def test_whatever_can_be_awaited_is_awaited(run, clock):
     run(main)
 
 
-def test_a_blocking_callback_is_counted_and_named_once_until_it_gets_worse(run, caplog):
-    """The one place where time is spent for real: blocking the loop is the subject."""
+@pytest.fixture
+def timed(clock, monkeypatch):
+    """Have the pollers' callbacks timed by this clock: a slow machine makes none of them block."""
+    monkeypatch.setattr(_callbacks, "Holding", functools.partial(Holding, clock))
+
+
+def test_the_time_that_counts_is_real(run):
+    async def main():
+        holding = Holding()
+        await holding.run(time.sleep, 0.01)
+        assert holding.longest >= 0.01
+
+    run(main)
+
+
+@pytest.mark.usefixtures("timed")
+def test_a_blocking_callback_is_counted_and_named_once_until_it_gets_worse(run, caplog, clock):
     caplog.set_level(logging.WARNING, "greenroom")
-    pauses = iter((0.11, 0.11, 0.25))
+    pauses = iter((0.125, 0.125, 0.25))
 
     def blocks(change):
-        time.sleep(next(pauses))
+        clock.work(next(pauses))
 
     async def main():
         script = [(0, "CREATE_IN_PROGRESS")]
@@ -150,10 +165,11 @@ def test_a_blocking_callback_is_counted_and_named_once_until_it_gets_worse(run, 
     assert "id='s-3'" in told[1]
 
 
-def test_quick_callbacks_are_not_said_to_block(run):
+@pytest.mark.usefixtures("timed")
+def test_quick_callbacks_are_not_said_to_block(run, clock):
     async def main():
         async with Poller(ScriptedSource({"s-1": [(0, "READY")]})) as poller:
-            poller.on("READY", lambda change: None)
+            poller.on("READY", lambda change: clock.work(0.09))
             await poller.wait("s-1", until="READY", timeout=100)
             await anyio.wait_all_tasks_blocked()
             assert poller.statistics().callbacks_blocked == 0

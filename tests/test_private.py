@@ -195,7 +195,8 @@ def _makes_a_file(call: ast.Call) -> str | None:
         case ast.Attribute(value=ast.Name(id="sqlite3"), attr="connect"):
             return "sqlite3.connect"
         case ast.Attribute(attr="open"):
-            literal = [arg.value for arg in call.args if isinstance(arg, ast.Constant)]
+            given = (*call.args, *(each.value for each in call.keywords if each.arg == "mode"))
+            literal = [each.value for each in given if isinstance(each, ast.Constant)]
             return "open" if any(set(str(each)) & set("wax+") for each in literal) else None
         case ast.Attribute(attr=attr) if attr in MAKERS:
             return attr

@@ -293,7 +293,7 @@ class Campaign(RuleBasedStateMachine):
         program = Program(self.world, tuple(sorted(self.steps, key=lambda step: step.at)))
         try:
             self.done.update(judge(play(program, self.backend)))
-        except Exception:  # noqa: BLE001  # a crash of the engine is a finding as well
+        except Exception as first:  # noqa: BLE001  # a crash of the engine is a finding as well
             smallest = shrunk(program, self.backend)
-            error = failure(smallest, self.backend)
+            error = failure(smallest, self.backend) or first
             raise Broken(f"on {self.backend}: {error!r}\n{smallest.shown()}") from error

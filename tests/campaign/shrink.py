@@ -28,8 +28,12 @@ def failure(program: Program, backend: str) -> BaseException | None:
 
 
 def shrunk(program: Program, backend: str) -> Program:
-    """Return a program that fails in the same way, and of which nothing can be left out."""
-    best, kind, improving = program, type(failure(program, backend)), True
+    """Return a program that fails in the same way, and of which nothing can be left out.
+
+    One that does not fail again is returned as it is.
+    """
+    broken = failure(program, backend)
+    best, kind, improving = program, type(broken), broken is not None
     while improving:
         improving = False
         for simpler in _simpler(best):

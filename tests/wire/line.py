@@ -32,7 +32,6 @@ class Line:
 
     Attributes:
         port: Where it listens, whatever becomes of it.
-        most: Most connections that stood at the same time.
         refuses_tls: Whether it breaks off each handshake.
     """
 
@@ -48,7 +47,7 @@ class Line:
         self._carrying: set[asyncio.Task[None]] = set()
         self._loses: tuple[str, ...] = ()
         self._idle = asyncio.Event()
-        self.port = self.most = 0
+        self.port = 0
         self.refuses_tls = False
 
     async def up(self) -> None:
@@ -113,7 +112,6 @@ class Line:
         link = _Link(writer, far)
         self._spoil(link)
         self._links.add(link)
-        self.most = max(self.most, len(self._links))
         try:
             answering = asyncio.ensure_future(self._answer(link, answers))
             await self._ask(link, reader)
