@@ -188,8 +188,9 @@ class Progress:
             place = bisect_left(times, at - TINY)
             if place == len(times) or times[place] >= at + PAUSE - TINY:
                 continue
-            since = asked_at - RETRY  # who came then may have been put before a pause of its own
-            if not any(since <= one <= times[place] + TINY for one in wanted[key]):
+            if self._accused.get(key, math.inf) <= at:  # suspects ride along with each other
+                continue
+            if not any(asked_at - TINY <= one <= times[place] + TINY for one in wanted[key]):
                 raise Broken(f"{key[1]} is asked for at {times[place]}, after a failure at {at}")
 
     def _check_budget(self) -> None:
