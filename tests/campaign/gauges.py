@@ -61,3 +61,9 @@ def growth(readings: list[Reading]) -> dict[str, float]:
         name: of(row[name] for row in rows[half:]) / of(row[name] for row in rows[:half]) - 1
         for name, of in typical.items()
     }
+
+
+def too_much(readings: list[Reading], *gauges: str) -> dict[str, float]:
+    """Return those of these gauges that grew by more than they may, after a quarter to warm up."""
+    grown = growth(readings[len(readings) // 4 :])
+    return {name: grown[name] for name in gauges if grown[name] > GROWTH}

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 import anyio
-from tests.campaign.gauges import GROWTH, Reading, growth, read
+from tests.campaign.gauges import Reading, growth, read, too_much
 
 import greenroom
 from greenroom import Observation, Poller, RateLimiter, Transition, Verdict, WaitResult
@@ -206,12 +206,6 @@ class Night:
         assert result.verdict is expected, (result, fate)
         decisive = [at for at, state in fate.states if state in (result.state, fate.end)]
         assert not decisive or now >= min(decisive), (result, fate)
-
-
-def too_much(readings: list[Reading], *gauges: str) -> dict[str, float]:
-    """Return those of these gauges that grew by more than they may, after a quarter to warm up."""
-    grown = growth(readings[len(readings) // 4 :])
-    return {name: grown[name] for name in gauges if grown[name] > GROWTH}
 
 
 def main() -> int:

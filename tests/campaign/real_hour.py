@@ -22,8 +22,7 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-from tests.campaign.gauges import Reading, growth, read
-from tests.campaign.long_night import too_much
+from tests.campaign.gauges import Reading, growth, read, too_much
 
 import greenroom
 from greenroom import LaunchPolicy, Poller, RateLimiter, _engine

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.campaign.gauges import Reading, growth
-from tests.campaign.long_night import Night, too_much
+from tests.campaign.gauges import Reading, growth, too_much
+from tests.campaign.long_night import Night
 
 from greenroom import _engine
 from greenroom.testing import run
