@@ -512,3 +512,15 @@ def test_an_initial_rate_outside_its_bounds_is_refused(initial_rate):
     assert str(caught.value) == (
         f"initial_rate={initial_rate!r} must be from min_rate=0.1 to max_rate=100.0"
     )
+
+
+def test_a_shorter_pause_that_is_asked_for_later_does_not_cut_a_longer_one_short(run):
+    async def main():
+        limiter = greenroom.RateLimiter(max_rate=100, burst=1)
+        began = anyio.current_time()
+        limiter.slow_down(60.0)
+        limiter.slow_down(0.5)
+        await limiter.acquire()
+        assert anyio.current_time() - began >= 60.0
+
+    run(main)
