@@ -141,6 +141,7 @@ class Group:
         for wait in self._pending.values():
             self._engine.leave(wait)
         self._pending.clear()
+        self._changed.set()
 
     def leave_later(self) -> None:
         """Leave what is still pending, at a time that is safe for everybody else."""
@@ -168,7 +169,8 @@ class AsCompleted(AsyncIterator[WaitResult]):
     """Results in the order in which they settle.
 
     The remaining waits are left as soon as the iterator is closed, cancelled while it waits, or
-    dropped, as an early exit from `async for` does.
+    dropped, as an early exit from `async for` does. Another task that iterates over it is then at
+    its end.
     """
 
     def __init__(self, group: Group) -> None:
