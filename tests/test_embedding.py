@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import anyio
 import pytest
 
-from greenroom import Poller
+from greenroom import Poller, Verdict
 from greenroom.testing import ScriptedSource
 
 
@@ -38,3 +40,66 @@ def test_whoever_else_iterates_over_results_is_at_the_end_when_the_rest_is_left(
                 await ended.wait()
 
     run(main)
+
+
+def test_callbacks_that_are_equal_each_hear_their_own_events(run):
+    @dataclass(frozen=True)
+    class Collects:
+        name: str
+        seen: list[str] = field(compare=False)
+
+        def __call__(self, change):
+            self.seen.append(change.id)
+
+    first, second = Collects("alike", []), Collects("alike", [])
+
+    async def main():
+        async with Poller(coming_up(1)) as poller:
+            poller.on("READY", first)
+            poller.on("READY", second)
+            await poller.wait("s-1", until="READY", timeout=100)
+
+    run(main)
+    assert (first.seen, second.seen) == (["s-1"], ["s-1"])
+
+
+def test_a_callback_that_cannot_be_hashed_though_it_seems_so_is_called(run):
+    @dataclass(frozen=True)
+    class Collects:
+        seen: list[str]
+
+        def __call__(self, change):
+            self.seen.append(change.id)
+
+    collects = Collects([])
+
+    async def main():
+        async with Poller(coming_up(1)) as poller:
+            poller.on("READY", collects)
+            await poller.wait("s-1", until="READY", timeout=100)
+
+    run(main)
+    assert collects.seen == ["s-1"]
+
+
+def test_a_method_for_several_triggers_hears_of_a_session_one_by_one(run):
+    class Slow:
+        busy = 0
+        heard = ()
+
+        async def hears(self, event):
+            self.busy += 1
+            await anyio.sleep(1)
+            self.heard += (self.busy,)
+            self.busy -= 1
+
+    slow = Slow()
+
+    async def main():
+        async with Poller(coming_up(1)) as poller:
+            for trigger in ("*", "READY", Verdict.SUCCESS):
+                poller.on(trigger, slow.hears)
+            await poller.wait("s-1", until="READY", timeout=100)
+
+    run(main)
+    assert slow.heard == (1, 1, 1, 1)

@@ -9,6 +9,7 @@ raising one delays neither polling, nor another callback, nor itself on another 
 from __future__ import annotations
 
 import functools
+import types
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
@@ -33,6 +34,7 @@ Callback = Callable[[Any], object]
 What it returns is awaited if it can be, and ignored.
 """
 
+BOUND = (types.MethodType, types.BuiltinMethodType, types.MethodWrapperType)
 
 PATIENCE = 5.0
 """Seconds for which callbacks may hold up the end of a poller before they are named."""
@@ -170,8 +172,9 @@ class Callbacks:
     ) -> None:
         for registration in registered:
             callback = registration.callback
-            # Bound methods are made anew at each access, but compare and hash as one.
-            one = callback if isinstance(callback, Hashable) else id(callback)
+            # What is called may be equal to another, or refuse to be hashed: identity counts. Bound
+            # methods are made anew at each access, but compare and hash by that of their object.
+            one = callback if isinstance(callback, BOUND) else id(callback)
             key = (one, event.id)
             if key not in self._queues:
                 self._queues[key] = deque((event,))
