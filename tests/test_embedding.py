@@ -103,3 +103,30 @@ def test_a_method_for_several_triggers_hears_of_a_session_one_by_one(run):
 
     run(main)
     assert slow.heard == (1, 1, 1, 1)
+
+
+def test_whoever_is_shielded_does_not_wait_for_a_poller_whose_limiter_broke(run):
+    class Breaks:
+        granted = 0
+
+        async def acquire(self):
+            await anyio.sleep(1)
+            self.granted += 1
+            if self.granted == 2:
+                raise RuntimeError("the limiter broke")
+
+        def refund(self): ...
+
+        def slow_down(self, retry_after=None): ...
+
+    verdicts = []
+
+    async def main():
+        async with Poller(coming_up(9), limiter=Breaks()) as poller:
+            with anyio.move_on_after(500, shield=True):
+                results = await poller.wait_all(["s-9"], until="READY", timeout=300)
+                verdicts.append(results["s-9"].verdict)
+
+    with pytest.RaisesGroup(pytest.RaisesGroup(RuntimeError)):
+        run(main)
+    assert verdicts == [Verdict.CANCELLED]

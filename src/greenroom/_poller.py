@@ -359,11 +359,12 @@ class Poller:
         )
 
     async def _poll(self, scope: anyio.CancelScope) -> None:
-        with scope:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._engine.alarms.run)
-                await self._engine.reader.run(tasks)
-        if not scope.cancel_called:  # whatever ended it: nobody may wait for a poller that is gone
+        try:
+            with scope:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._engine.alarms.run)
+                    await self._engine.reader.run(tasks)
+        finally:  # whatever ended it: nobody may wait for a poller that is gone
             self._engine.close()
 
     def _group(
