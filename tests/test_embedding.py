@@ -130,3 +130,20 @@ def test_whoever_is_shielded_does_not_wait_for_a_poller_whose_limiter_broke(run)
     with pytest.RaisesGroup(pytest.RaisesGroup(RuntimeError)):
         run(main)
     assert verdicts == [Verdict.CANCELLED]
+
+
+def test_an_exception_of_a_source_that_cannot_be_shown_is_an_outage(run):
+    class Broken(Exception):
+        def __str__(self):
+            raise ValueError("broken")
+
+        __repr__ = __str__
+
+    async def main():
+        source = coming_up(1)
+        source.fail(Broken, when=lambda call: call.at < 5)
+        async with Poller(source) as poller:
+            result = await poller.wait("s-1", until="READY", timeout=100)
+        assert result.verdict is Verdict.SUCCESS
+
+    run(main)

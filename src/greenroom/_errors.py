@@ -23,6 +23,14 @@ if TYPE_CHECKING:
     from greenroom._states import Observation
 
 
+def worded(error: Exception) -> str:
+    """Return the type and the message of anybody's exception, whose `__str__` may raise as well."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001  # a broken exception is no reason for another
+        return f"{type(error).__name__}, whose message cannot be read"
+
+
 class GreenroomError(Exception):
     """Root of every error that greenroom raises on purpose."""
 

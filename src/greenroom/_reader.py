@@ -41,6 +41,7 @@ from greenroom._errors import (
     SourceError,
     Throttled,
     Unavailable,
+    worded,
 )
 from greenroom._overload import Overload
 from greenroom._schedule import Backoff
@@ -292,7 +293,7 @@ class Reader:
             except SourceError as error:
                 return error
             except OSError as error:
-                return Unavailable(f"{type(error).__name__}: {error}")
+                return Unavailable(worded(error))
             except anyio.get_cancelled_exc_class():
                 if _cancellation.is_ours():
                     raise
@@ -310,9 +311,9 @@ class Reader:
             while isinstance(known, ExceptionGroup):
                 known = known.exceptions[0]
             if known is not None:
-                return known if isinstance(known, SourceError) else Unavailable(repr(known))
+                return known if isinstance(known, SourceError) else Unavailable(worded(known))
         self._log.error("source.raised", exc_info=error)
-        return Unavailable(f"the source raised {error!r}")
+        return Unavailable(f"the source raised {worded(error)}")
 
     def _went_well(
         self,

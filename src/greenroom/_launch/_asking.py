@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 
 from greenroom import _cancellation, _log
-from greenroom._errors import ConfigurationError, SourceError, Throttled, Unavailable
+from greenroom._errors import (
+    ConfigurationError,
+    SourceError,
+    Throttled,
+    Unavailable,
+    worded,
+)
 from greenroom._schedule import Backoff
 
 if TYPE_CHECKING:
@@ -139,7 +145,7 @@ class Asker:
                 raise
             except Exception as error:  # noqa: BLE001  # a provider may raise anything
                 self._log.error("provider.raised", exc_info=error)
-                return Unavailable(f"{type(error).__name__}: {error}")
+                return Unavailable(worded(error))
             except anyio.get_cancelled_exc_class():
                 if _cancellation.is_ours():
                     raise
