@@ -86,3 +86,16 @@ def test_a_service_that_makes_up_states_fills_neither_log_nor_memory(caplog):
     run(main)
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == len(set(told)) == 100
+
+
+def test_a_pipeline_that_breaks_is_told_and_ends_nothing(capsys):
+    def breaks(*_):
+        raise BrokenPipeError("nobody reads the log any more")
+
+    async def main():
+        source = ScriptedSource({"s-1": [(0, "CREATE_IN_PROGRESS"), (20, "READY")]})
+        await greenroom.wait(source, "s-1", until="READY", timeout=60)
+
+    structlog.configure(processors=[breaks])
+    run(main)
+    assert "BrokenPipeError: nobody reads the log any more" in capsys.readouterr().err

@@ -50,9 +50,9 @@ from greenroom._suspects import Suspects
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
-    from structlog.typing import FilteringBoundLogger
 
     from greenroom._limiter import Limiter
+    from greenroom._log import Log
     from greenroom._states import Observation
     from greenroom._turns import Look, Turns
 
@@ -123,7 +123,7 @@ class Reader:
         turns: Turns,
         call_timeout: float,
         listener: Listener,
-        log: FilteringBoundLogger,
+        log: Log,
     ) -> None:
         self.calls = 0
         self.throttled = 0
