@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 import anyio
 import pytest
 
-from greenroom import Poller, Verdict
+from greenroom import Poller, PollerClosed, Verdict, testing
 from greenroom.testing import ScriptedSource
 
 
@@ -147,3 +148,50 @@ def test_an_exception_of_a_source_that_cannot_be_shown_is_an_outage(run):
         assert result.verdict is Verdict.SUCCESS
 
     run(main)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_callback_that_cancels_its_own_task_does_not_look_like_a_cancellation_of_ours(waits):
+    async def cancels_and_waits(change):
+        asyncio.current_task().cancel()
+        await anyio.sleep(1)
+
+    def cancels(change):
+        asyncio.current_task().cancel()
+
+    async def wait():
+        async with Poller(coming_up(2)) as poller:
+            poller.on("READY", cancels_and_waits if waits else cancels)
+            await poller.wait_all(["s-1", "s-2"], until="READY", timeout=100)
+
+    async def main():
+        with pytest.raises(PollerClosed, match="was cancelled by what it had called"):
+            await wait()
+        assert asyncio.current_task().cancelling() == 0
+
+    testing.run(main)
+
+
+def test_a_cancellation_of_whoever_holds_the_poller_stays_one(run):
+    async def main():
+        with anyio.move_on_after(5) as scope:
+            async with Poller(coming_up(1)) as poller:
+                await poller.wait("s-1", until="READY", timeout=100)
+        assert scope.cancelled_caught
+
+    run(main)
+
+
+def test_a_timeout_of_asyncio_ends_a_wait():
+    async def main():
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(5), Poller(coming_up(1)) as poller:
+                await poller.wait("s-1", until="READY", timeout=100)
+        async with Poller(coming_up(1)) as poller:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(5):
+                    await poller.wait("s-1", until="READY", timeout=100)
+            assert poller.statistics().waiting == 0
+        assert asyncio.current_task().cancelling() == 0
+
+    testing.run(main)

@@ -10,6 +10,7 @@ verdict, a refusal by the service, or its deadline.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -171,6 +172,7 @@ class Poller:
     ) -> None:
         assert self._tasks is not None
         assert self._polling is not None
+        broken = self._tasks.cancel_scope.cancel_called
         self._polling.cancel()
         self._engine.close()
         if exc is None:
@@ -179,6 +181,9 @@ class Poller:
             self._tasks.cancel_scope.cancel()
         # The body's own exception passes by the task group, which would wrap it.
         await self._tasks.__aexit__(None, None, None)
+        cancelled = broken and isinstance(exc, anyio.get_cancelled_exc_class())
+        if cancelled and anyio.current_effective_deadline() > -math.inf:
+            raise PollerClosed("a task of the poller was cancelled by what it had called") from exc
         if exc is None and self._raise_callback_errors and self._engine.callback_errors:
             raise BaseExceptionGroup("callbacks raised", tuple(self._engine.callback_errors))
 
