@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean
 
+FEWEST = 4
+"""Readings of which growth can be told: half of them after the warm-up, and two to compare."""
+
 GROWTH = 0.02
 """The part by which memory may grow from the first half after the warm-up to the second."""
 

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 import anyio
-from tests.campaign.gauges import Reading, growth, read, too_much
+from tests.campaign.gauges import FEWEST, Reading, growth, read, too_much
 
 import greenroom
 from greenroom import Observation, Poller, RateLimiter, Transition, Verdict, WaitResult
@@ -215,6 +215,8 @@ def main() -> int:
     parser.add_argument("--hours", type=float, default=24.0, help="of virtual time")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    if arguments.hours * 2 < FEWEST:
+        parser.error(f"--hours {arguments.hours:g}: it takes {FEWEST} half hours to see growth")
     night = Night(arguments.sessions, arguments.hours, arguments.seed, _say)
     run(night.last)
     _say(", ".join(f"{count:,} {what}" for what, count in sorted(night.outcomes.items())))

@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-from tests.campaign.gauges import Reading, growth, read, too_much
+from tests.campaign.gauges import FEWEST, Reading, growth, read, too_much
 
 import greenroom
 from greenroom import LaunchPolicy, Poller, RateLimiter, _engine
@@ -141,6 +141,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=int, default=60)
     parser.add_argument("--people", type=int, default=4, help="who launch five workstations each")
     arguments = parser.parse_args()
+    if arguments.minutes < FEWEST:
+        parser.error(f"--minutes {arguments.minutes}: it takes {FEWEST} readings to see growth")
     _engine.MAX_REMEMBERED = REMEMBERED
     with tempfile.TemporaryDirectory() as folder, simulator(Path(folder)) as url:
         hour = Hour(Path(folder))

@@ -9,8 +9,9 @@ What is decided: what is wanted (`_policy`), what happens (`_events`), what beco
 clock, no loop and no network.
 
 What is done: calls made until they are answered (`_asking`), what stops them (`_signs`), what is
-kept (`_rows`, `_journal`, `_recorder`), how sessions are asked for (`_creating`), how one
-workstation comes up (`_workstation`, with `_streaming` and `_deleting`), what all of them share
-(`_site`, `_clock`), how they begin (`_beginning`), and the launch as a whole (`_launch`). Beside
-it, actions on sessions that exist (`_acting`). `_provider` is what is asked of a source.
+kept (`_rows`, `_journal_file`, `_journal_tables`, `_journal`, `_taking_up`, `_recorder`), how
+sessions are asked for (`_creating`), how one workstation comes up (`_workstation`, with
+`_streaming` and `_deleting`), what all of them share (`_site`, `_clock`), how they begin
+(`_beginning`), and the launch as a whole (`_launch`). Beside it, actions on sessions that exist
+(`_acting`). `_provider` is what is asked of a source.
 """

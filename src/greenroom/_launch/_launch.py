@@ -22,7 +22,7 @@ import anyio
 import anyio.to_thread
 
 from greenroom import _arguments, _log
-from greenroom._errors import ConfigurationError, GreenroomError, JournalError, SpecError
+from greenroom._errors import ConfigurationError, GreenroomError, JournalError
 from greenroom._launch import _events as events
 from greenroom._launch import _site
 from greenroom._launch._account import Account
@@ -34,17 +34,17 @@ from greenroom._launch._events import LaunchEvent
 from greenroom._launch._gate import Gate
 from greenroom._launch._groups import ungrouped
 from greenroom._launch._journal import Journal
-from greenroom._launch._journal_file import journal_exists
 from greenroom._launch._journal_tables import Header
 from greenroom._launch._policy import LaunchPolicy
 from greenroom._launch._provider import Provider, kind_of, place_of
 from greenroom._launch._recorder import Recorder
 from greenroom._launch._report import LaunchReport
 from greenroom._launch._site import CANARY, Cost, Site
+from greenroom._launch._taking_up import open_journal
 from greenroom._launch._workstation import Workstation
 from greenroom._limiter import Limiter, RateLimiter
 from greenroom._poller import Poller
-from greenroom._specs import SpecLike, WorkstationSpec, check_specs
+from greenroom._specs import SpecLike, check_specs
 
 if TYPE_CHECKING:
     import os
@@ -239,25 +239,10 @@ class Launch(AsyncIterable[LaunchEvent]):
 
     def _open(self, path: Path) -> Journal:
         """Open the journal, and with it the account."""
-        if self._resume and (self._specs is None or journal_exists(path)):
-            journal = Journal.resume(path)
-            try:
-                _check_kind(journal, self._kind.name)
-                _check_place(journal, self._place)
-                _check_same(journal.account, self._specs)
-            except BaseException:
-                journal.close()
-                raise
-            self.options = journal.header.options
-        else:
-            header = Header(
-                secrets.token_hex(8),
-                datetime.now(UTC),
-                self.options,
-                self._kind.name,
-                self._place,
-            )
-            journal = Journal.create(path, header, self._specs or ())
+        now, kind = datetime.now(UTC), self._kind.name
+        header = Header(secrets.token_hex(8), now, self.options, kind, self._place)
+        journal = open_journal(path, header, self._specs, resume=self._resume)
+        self.options = journal.header.options
         self.account = journal.account
         return journal
 
@@ -458,52 +443,3 @@ def _kept(options: Mapping[str, Any] | None) -> Mapping[str, Any]:
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"options={kept!r} must be what JSON has: {error}") from error
     return kept
-
-
-def _check_kind(journal: Journal, kind: str) -> None:
-    """Make sure that a launch is resumed with a source of its kind.
-
-    Raises:
-        ConfigurationError: It is not.
-    """
-    if journal.header.kind != kind:
-        raise ConfigurationError(
-            f"{journal.path} is a launch of {journal.header.kind}, and this is a source of {kind}"
-        )
-
-
-def _check_place(journal: Journal, place: str | None) -> None:
-    """Make sure that a launch is resumed where its sessions are, as far as that is known.
-
-    Elsewhere its client tokens name nothing, and what is there already would be made once more.
-
-    Raises:
-        ConfigurationError: It is not.
-    """
-    began = journal.header.place
-    if began is not None and place is not None and place != began:
-        raise ConfigurationError(
-            f"{journal.path} is a launch in {began}, and this is a source of {place}: connect to "
-            f"{began} to resume it, or begin another launch with a journal of its own"
-        )
-
-
-def _check_same(account: Account, specs: tuple[WorkstationSpec, ...] | None) -> None:
-    """Make sure that a launch that is resumed is the one that is asked for.
-
-    Raises:
-        SpecError: It is not.
-    """
-    if specs is None:
-        return
-    before = {key: line.spec for key, line in account.lines.items()}
-    problems = [
-        f"{spec.key!r} is not what this journal's launch was begun with: leave the specs out to "
-        "resume it, or begin a new launch with a journal of its own"
-        for spec in specs
-        if before.get(spec.key) != spec
-    ]
-    if not problems and len(specs) != len(before):
-        problems = [f"the journal's launch has {len(before)} workstations, and not {len(specs)}"]
-    if problems:
-        raise SpecError(problems)
