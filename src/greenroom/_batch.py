@@ -48,6 +48,7 @@ class Agenda:
         self._apart: list[tuple[float, int, tuple[str, ...]]] = []
         self._grouped: dict[str, tuple[float, int]] = {}  # who is in which of these
         self._apart_was_last = False
+        self._held_first = False
         self._serials = itertools.count()
 
     def at_once(self, session_id: str, now: float) -> None:
@@ -115,6 +116,15 @@ class Agenda:
                 self._grouped[session_id] = (due, serial)
             heapq.heappush(self._apart, (due, serial, group))
 
+    def gather(self, now: float, *, later_than: float) -> None:
+        """Ask at once, and together, for those who were to be asked for apart, but much later."""
+        late = [each for each in self._apart if each[0] > later_than]
+        self._apart = [each for each in self._apart if each[0] <= later_than]
+        heapq.heapify(self._apart)
+        for _, _, group in late:
+            for session_id in group:
+                self.hold(session_id, now)
+
     def discard(self, session_id: str, *, settled: bool = False) -> None:
         """Forget `session_id`: it is settled, or nobody waits for it any more."""
         self._forget_turns(session_id)
@@ -137,8 +147,12 @@ class Agenda:
         if not shared:
             return ()
         chosen = self._urgent.take(self._limit)
-        chosen += self._held.take(self._limit - len(chosen), now)
+        held, regular = self._held.due() <= now, self._regular.due(now) <= now
+        self._held_first = held and not (regular and self._held_first)
+        if self._held_first:
+            chosen += self._held.take(self._limit - len(chosen), now)
         chosen += self._regular.take(self._limit - len(chosen), now)
+        chosen += self._held.take(self._limit - len(chosen), now)
         return tuple(chosen)
 
     def _take_apart(self) -> tuple[str, ...]:

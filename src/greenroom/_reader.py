@@ -17,9 +17,10 @@ InvalidRequest           of one id, or naming all: a refusal; else the ids are a
 NotFound, of several     those that it names are handed on as unlisted, the others asked for apart;
                          where it names none, by halves
 Throttled                the limiter slows down; tried again after jittered backoff
-anything else            tried again after jittered backoff; the third time, and later while others
-                         are answered, in halves and without company, so that an id on which the
-                         service stumbles does not take the others with it
+anything else            tried again after jittered backoff; from the third time on in halves and
+                         without company, so that ids on which the service stumbles do not take the
+                         others with them. While nobody is answered, smaller calls are rarer, and
+                         the first answer brings all of them together again
 =======================  ===========================================================================
 """
 
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
     from greenroom._turns import Look, Turns
 
 STUMBLES = 3
-"""Failed calls in a row after which those who failed together are asked for in halves."""
+"""Failed calls in a row from which on those who failed together are asked for in halves."""
 
 RETRY = Backoff(initial=1.0, factor=2.0, ceiling=10.0, floor=0.5)
 """Seconds between a failed call and the next one about the same sessions."""
@@ -325,6 +326,8 @@ class Reader:
         if self.last_error is not None:
             self._log.info("source.recovered", after=self.last_error)
             self.last_error = None
+            now = anyio.current_time()
+            self._agenda.gather(now, later_than=now + RETRY.ceiling)
         self._suspects.answered(asked, seen, anyio.current_time())
         for id_ in present:
             self._polled[id_].failures = 0
@@ -395,12 +398,13 @@ class Reader:
             polled.failures += 1
             failures = max(failures, polled.failures)
             since = min(since, polled.failing_since)
-        others_answered = self._answered_at > since
-        stumbling = not isinstance(error, Throttled) and (
-            failures == STUMBLES or (failures > STUMBLES and others_answered)
-        )
+        stumbling = failures >= STUMBLES and not isinstance(error, Throttled)
         for group in split(ids, ()) if stumbling and len(ids) > 1 else (ids,):
-            until = anyio.current_time() + RETRY.delay(max(1, failures))
+            delay = RETRY.delay(max(1, failures))
+            if stumbling and self._answered_at <= since:
+                # Maybe an outage: the smaller the calls, the rarer, so that they become no more.
+                delay *= max(1.0, min(self._limit, len(self._polled)) / (2 * len(group)))
+            until = anyio.current_time() + delay
             if stumbling:
                 self._agenda.apart(group, until)
             else:

@@ -98,3 +98,54 @@ def test_those_who_left_before_a_call_about_them_failed_are_not_remembered(run):
             assert not poller._engine.reader._suspects._perhaps
 
     run(main)
+
+
+@pytest.mark.parametrize("bad", [2, 30])
+def test_some_ids_on_which_the_service_stumbles_do_not_take_the_others_with_them(run, bad):
+    """Where one was in each half of a call, nobody was ever answered."""
+
+    async def main():
+        ids = {f"s-{n}": [(0, "CREATE_IN_PROGRESS"), (100, "READY")] for n in range(10)}
+        bad_ids = [f"bad-{n}" for n in range(bad)]
+        asked = [*bad_ids[: bad // 2], *ids, *bad_ids[bad // 2 :]]
+        source = ScriptedSource(ids)
+        source.fail(
+            lambda: greenroom.Unavailable("stumbles"),
+            when=lambda call: not {*call.ids}.isdisjoint(bad_ids),
+        )
+        async with Poller(source) as poller:
+            results = await poller.wait_all(asked, until="READY", timeout=600)
+        assert {result.id for result in results.succeeded} == set(ids)
+        assert max(result.elapsed for result in results.succeeded) < 300
+
+    run(main)
+
+
+@pytest.mark.parametrize("schedule", [greenroom.Backoff(), greenroom.Every(10), PayAsYouWait()])
+def test_ids_that_are_tried_again_and_again_do_not_starve_the_others(run, schedule):
+    """Those whose call had failed went before everybody else, and used up the budget."""
+
+    async def main():
+        good = {f"s-{n}": [(0, "CREATE_IN_PROGRESS"), (100, "READY")] for n in range(10)}
+        source = ScriptedSource(good, max_batch=1)
+        source.fail(lambda: greenroom.Unavailable("no"), when=lambda call: call.ids[0] not in good)
+        limiter = greenroom.RateLimiter(2)
+        async with Poller(source, limiter=limiter, schedule=schedule) as poller:
+            ids = [*(f"bad-{n}" for n in range(30)), *good]
+            results = await poller.wait_all(ids, until="READY", timeout=600)
+        assert {result.id for result in results.succeeded} == set(good)
+
+    run(main)
+
+
+def test_after_a_long_outage_all_are_asked_for_together_again(run):
+    async def main():
+        ids = {f"s-{n}": [(0, "CREATE_IN_PROGRESS"), (100, "READY")] for n in range(100)}
+        source = ScriptedSource(ids)
+        source.fail(lambda: greenroom.Unavailable("away"), when=lambda call: call.at < 600)
+        async with Poller(source) as poller:
+            results = await poller.wait_all(ids, until="READY", timeout=1200)
+        assert max(result.elapsed for result in results.values()) < 640
+        assert sum(call.at >= 600 for call in source.calls) < 20
+
+    run(main)
