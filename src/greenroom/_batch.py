@@ -121,9 +121,10 @@ class Agenda:
         late = [each for each in self._apart if each[0] > later_than]
         self._apart = [each for each in self._apart if each[0] <= later_than]
         heapq.heapify(self._apart)
-        for _, _, group in late:
+        for _, serial, group in late:
             for session_id in group:
-                self.hold(session_id, now)
+                if self._is_in(session_id, serial):
+                    self.hold(session_id, now)
 
     def discard(self, session_id: str, *, settled: bool = False) -> None:
         """Forget `session_id`: it is settled, or nobody waits for it any more."""

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 TINY = 1e-6
 WELCOME = 10.0
 """Seconds that a newcomer waits for company at most."""
-RETRY = 10.0
-"""Seconds between a failed call and the next at most."""
+RETRY = 30.0
+"""Seconds between a failed call and the next at most: 10, and thrice that for one alone of six."""
 PAUSE = 0.5
 """Seconds between them at least, where nobody asks for more."""
 SUSPECT = 30.0
