@@ -220,6 +220,30 @@ def test_a_turn_apart_is_over_once_a_session_was_read_or_left():
     assert agenda.next_due() > 5
 
 
+def test_a_newcomer_does_not_wait_for_a_call_apart_that_is_far_away():
+    agenda = Diary(10)
+    agenda.apart(("near", "far"), 8)
+    agenda.apart(("far",), 100)
+    agenda.soon("near", 0)
+    agenda.soon("far", 0)
+    assert agenda.take(0) == ("far",)
+    assert agenda.take(8) == ("near",)
+    assert agenda.next_due() == math.inf
+
+
+def test_an_answer_brings_those_together_who_were_to_wait_for_long():
+    agenda = Diary(10)
+    agenda.apart(("a", "b"), 5)
+    agenda.apart(("c",), 50)
+    agenda.apart(("d", "e"), 90)
+    agenda.at_once("e", 1)
+    assert agenda.take(1) == ("e",)
+    agenda.gather(2, later_than=12)
+    assert agenda.take(2) == ("c", "d")
+    assert agenda.take(5) == ("a", "b")
+    assert agenda.next_due() == math.inf
+
+
 @given(st.data(), st.integers(1, 7))
 def test_everyone_on_the_agenda_gets_exactly_one_turn(data, limit):
     agenda, expected, now = Diary(limit), set(), 0.0

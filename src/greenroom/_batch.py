@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from greenroom._suspects import Suspects
 
 
+SOON = 10.0
+"""Seconds within which one who is asked for apart needs no other turn, whoever comes to wait."""
+
+
 class Agenda:
     """Whose turn it is.
 
@@ -68,7 +72,9 @@ class Agenda:
     def soon(self, session_id: str, now: float) -> None:
         """Give `session_id`, for which a wait has begun, a turn in the next newcomers' call."""
         if session_id in self._grouped:
-            return
+            if self._grouped[session_id][0] <= now + SOON:
+                return
+            del self._grouped[session_id]
         if self._suspects.suspected(session_id, now):
             self._regular.welcome(session_id, now)
             self._regular.put_off(session_id)
