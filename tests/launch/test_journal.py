@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -108,6 +109,21 @@ def test_what_was_appended_is_there_when_it_is_taken_up(begun):
     finally:
         journal.close()
     assert greenroom.read_report(begun)["b"].id == "s-b-1"
+
+
+def test_a_journal_that_is_begun_knows_its_launch(path):
+    with closing(Journal.create(path, HEADER, SPECS)) as journal:
+        assert journal.header == HEADER
+        assert journal.account.launch_id == "launch-1"
+        assert tuple(line.spec for line in journal.account.lines.values()) == SPECS
+
+
+def test_a_journal_may_be_written_by_one_thread_and_let_go_of_by_another(path):
+    with ThreadPoolExecutor(1) as thread:
+        journal = thread.submit(Journal.create, path, HEADER, SPECS).result()
+        journal.append([intended()])
+        thread.submit(journal.close).result()
+    assert len(greenroom.read_report(path)["a"].attempts) == 1
 
 
 def test_a_journal_is_one_file_when_nobody_has_it(begun):
@@ -477,8 +493,9 @@ def refused(path, words):
 
 def test_an_existing_file_is_not_begun_anew(begun):
     before = begun.read_bytes()
-    with pytest.raises(JournalError, match="exists already: resume that launch"):
+    with pytest.raises(JournalError, match="exists already: resume that launch") as caught:
         Journal.create(begun, HEADER, SPECS)
+    assert caught.value.path == str(begun)
     assert begun.read_bytes() == before
     assert files(begun) == ["run.db"]
 
@@ -719,11 +736,16 @@ def test_a_directory_is_no_journal(path):
     assert files(path) == ["run.db"]
 
 
-@pytest.mark.parametrize("name", ["run.db-lock", "run.db-new"])
-def test_what_stands_in_the_way_is_told(path, name):
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [("run.db-lock", "{0}-lock is in the way, and no lock"), ("run.db-new", "[Errno ")],
+)
+def test_what_stands_in_the_way_is_told(path, name, how):
     (path.parent / name).mkdir()
-    with pytest.raises(JournalError, match="cannot be written"):
+    with pytest.raises(JournalError) as caught:
         Journal.create(path, HEADER, SPECS)
+    assert str(caught.value).startswith(f"the journal {path} cannot be written: {how.format(path)}")
+    assert caught.value.path == str(path)
     assert files(path) == [name]
 
 
