@@ -51,6 +51,7 @@ class Progress:
         self._slowed: list[tuple[float, float]] = []
         self._accused: dict[Key, float] = {}
         self._failed: list[tuple[Key, float, float]] = []
+        self._well: dict[int, list[float]] = defaultdict(list)
         self._gap = longest_gap(world)
         self._pages = math.ceil(min(world.max_batch, len(IDS)) / (world.page or len(IDS)))
         spent = sum(step.calls for step in record.program.steps if isinstance(step, Spend))
@@ -92,6 +93,8 @@ class Progress:
         """Take in what came of a call, from which the next turns follow."""
         outcome = call.outcome
         failed = isinstance(outcome, Failed)
+        if not failed:
+            self._well[poller].append(at)
         if isinstance(outcome, Failed) and outcome.kind in ("notfound", "invalid", "access"):
             for id_ in call.ids:
                 self._accused.setdefault((poller, id_), at)
@@ -178,7 +181,10 @@ class Progress:
         return by
 
     def _check_pauses(self) -> None:
-        """Check that nobody is asked for right after a failure, unless somebody wants it."""
+        """Check that nobody is asked for right after a failure, unless somebody wants it.
+
+        Or the service has just answered a call: then it is worth asking for the others as well.
+        """
         wanted: dict[Key, list[float]] = defaultdict(list)
         for key, at, _, why, _ in self._demands:
             if why not in ("a failed call", "its turn"):
@@ -190,7 +196,8 @@ class Progress:
                 continue
             if self._accused.get(key, math.inf) <= at:  # suspects ride along with each other
                 continue
-            if not any(asked_at - TINY <= one <= times[place] + TINY for one in wanted[key]):
+            reasons = (*wanted[key], *self._well[key[0]])
+            if not any(asked_at - TINY <= one <= times[place] + TINY for one in reasons):
                 raise Broken(f"{key[1]} is asked for at {times[place]}, after a failure at {at}")
 
     def _check_budget(self) -> None:
