@@ -1083,6 +1083,19 @@ def test_a_trigger_that_cannot_happen_is_refused(trigger):
         Poller(ScriptedSource({})).on(trigger, print)
 
 
+def test_a_callback_that_would_never_run_is_refused():
+    def generator(change):
+        yield change
+
+    async def asynchronous(change):
+        yield change
+
+    poller = Poller(ScriptedSource({}))
+    for odd in (generator, asynchronous):
+        with pytest.raises(greenroom.ConfigurationError, match=f"{odd.__name__} yields"):
+            poller.on("READY", odd)
+
+
 def test_results_raise_together_with_every_member_named(run):
     async def main():
         source = ScriptedSource({"ok": creating(1), "bad": [(0, "DELETED")]})

@@ -9,6 +9,7 @@ raising one delays neither polling, nor another callback, nor itself on another 
 from __future__ import annotations
 
 import functools
+import inspect
 import types
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable
@@ -113,6 +114,11 @@ class Callbacks:
         """
         if not callable(callback):
             raise ConfigurationError(f"callback={callback!r} cannot be called; pass a function")
+        if inspect.isgeneratorfunction(callback) or inspect.isasyncgenfunction(callback):
+            raise ConfigurationError(
+                f"callback={name_of(callback)} yields, so that calling it runs nothing of it; pass "
+                "a plain or an async function"
+            )
         if isinstance(trigger, Verdict):
             if trigger is Verdict.PENDING:
                 raise ConfigurationError("no wait ends as PENDING; on('*', ...) hears every change")

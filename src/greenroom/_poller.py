@@ -307,7 +307,7 @@ class Poller:
 
         Raises:
             TableError: The trigger names a state that the kind does not have.
-            ConfigurationError: The callback cannot be called.
+            ConfigurationError: The callback cannot be called, or is a generator function.
         """
         return self._engine.callbacks.on(trigger, callback)
 
