@@ -244,6 +244,75 @@ def test_an_answer_brings_those_together_who_were_to_wait_for_long():
     assert agenda.next_due() == math.inf
 
 
+def test_those_whose_call_failed_take_turns_with_those_whose_turn_has_come():
+    agenda = Diary(1)
+    for session_id in "ab":
+        agenda.hold(session_id, 5)
+    for session_id in "cd":
+        agenda.later(session_id, 0, 5)
+    assert [agenda.take(5) for _ in range(3)] == [("a",), ("c",), ("b",)]
+
+
+def test_those_whose_call_failed_ride_along_where_there_is_room():
+    agenda = Diary(3)
+    agenda.hold("a", 5)
+    agenda.hold("late", 9)
+    agenda.later("c", 0, 5)
+    assert agenda.take(5) == ("a", "c")
+    agenda.hold("a", 6)
+    agenda.later("c", 5, 1)
+    assert agenda.take(6) == ("c", "a"), "this time they come last"
+
+
+def test_a_hint_about_one_who_is_due_apart_changes_nothing():
+    agenda = Diary(10)
+    agenda.apart(("a",), 5)
+    agenda.at_once("a", 5)
+    agenda.at_once("b", 5)
+    assert [agenda.take(5), agenda.take(5)] == [("a",), ("b",)]
+    assert agenda.next_due() == math.inf
+
+
+def test_one_whose_call_failed_meanwhile_leaves_its_group():
+    agenda = Diary(10)
+    agenda.apart(("a", "b"), 5)
+    agenda.hold("a", 3)
+    assert agenda.take(3) == ("a",)
+    assert agenda.take(5) == ("b",)
+
+
+def test_a_suspect_that_was_read_or_left_is_a_suspect_still():
+    agenda = Diary(10)
+    agenda.suspects.blame(["bad"], ["bad"], 0)
+    agenda.at_once("bad", 0)
+    assert agenda.take(0) == ("bad",)
+    agenda.later("bad", 0, 1)
+    due = agenda.next_due()
+    assert PAUSE.floor <= due <= PAUSE.ceiling
+    assert agenda.take(due) == ("bad",)
+    agenda.at_once("bad", due)
+    agenda.discard("bad")
+    assert agenda.next_due() == math.inf
+
+
+def test_suspects_and_groups_apart_come_in_order_of_time():
+    agenda = Diary(10)
+    agenda.suspects.blame(["bad"], ["bad"], 0)
+    agenda.hold("bad", 3)
+    agenda.apart(("x",), 5)
+    agenda.apart(("y",), 2)
+    assert [agenda.take(5) for _ in range(3)] == [("y",), ("bad",), ("x",)]
+
+
+def test_whoever_is_to_be_asked_for_soon_is_not_gathered():
+    agenda = Diary(10)
+    for session_id in "abcd":
+        agenda.apart((session_id,), 1)
+    agenda.gather(0, later_than=1)
+    assert agenda.take(0) == ()
+    assert [agenda.take(1) for _ in range(5)] == [("a",), ("b",), ("c",), ("d",), ()]
+
+
 @given(st.data(), st.integers(1, 7))
 def test_everyone_on_the_agenda_gets_exactly_one_turn(data, limit):
     agenda, expected, now = Diary(limit), set(), 0.0
