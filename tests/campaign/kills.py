@@ -46,6 +46,8 @@ STRIKES = 10
 """Blows that one launch gets, if it does not end before."""
 WORKSTATIONS = 300
 SPEED = 40.0
+BEGINS = 10.0
+"""Seconds in which a process takes hold of its journal, on a slow machine."""
 PATIENCE = 60.0
 """Seconds in which a launch that nobody strikes has to be over."""
 
@@ -173,6 +175,7 @@ class Struck:
             *("--journal", str(self.journal), "--resume", *self._manner),
         )
         self.processes += 1
+        self._held_before = self._held_at()
         with subprocess.Popen(
             [sys.executable, "-m", "greenroom", *command],
             stdout=subprocess.PIPE,
@@ -214,14 +217,23 @@ class Struck:
         return True
 
     def _wait_for_it_to_begin(self, process: subprocess.Popen[str]) -> None:
-        """Wait until it takes hold of the journal, which shows in the time of the lock's file."""
-        lock = self.journal.with_name("run.db-lock")
-        before = lock.stat().st_mtime_ns if lock.exists() else 0
-        with suppress(FileNotFoundError):
-            while process.poll() is None and not (
-                lock.exists() and lock.stat().st_mtime_ns > before
-            ):
-                time.sleep(0.005)
+        """Wait until it takes hold of the journal, or for so long that it must have by now.
+
+        Not for ever: one whose output nobody reads waits as well.
+        """
+        late = time.monotonic() + BEGINS
+        while process.poll() is None and time.monotonic() < late:
+            if self._held_at() > self._held_before:
+                return
+            time.sleep(0.005)
+
+    def _held_at(self) -> int:
+        """Return when the journal was last written to, which is what a process begins with."""
+        written = [0]
+        for name in ("run.db", "run.db-wal"):
+            with suppress(FileNotFoundError):
+                written.append(self.journal.with_name(name).stat().st_mtime_ns)
+        return max(written)
 
     def _check_ending(self, status: int, number: int, out: str, err: str) -> None:
         """Make sure that who was asked to end did so well; who was so early had no chance."""
