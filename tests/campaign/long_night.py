@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 import anyio
-from tests.campaign.gauges import FEWEST, Reading, growth, read, too_much
+from tests.campaign.gauges import FEWEST, Reading, growth, read, told, too_much
 
 import greenroom
 from greenroom import Observation, Poller, RateLimiter, Transition, Verdict, WaitResult
@@ -221,7 +221,7 @@ def main() -> int:
     run(night.last)
     _say(", ".join(f"{count:,} {what}" for what, count in sorted(night.outcomes.items())))
     grown = growth(night.readings[len(night.readings) // 4 :])
-    _say(", ".join(f"{name} {part:+.2%}" for name, part in grown.items()))
+    _say(told(grown))
     return 1 if too_much(night.readings, *grown) else 0
 
 

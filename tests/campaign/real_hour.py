@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-from tests.campaign.gauges import FEWEST, Reading, growth, read, too_much
+from tests.campaign.gauges import FEWEST, Reading, growth, read, told, too_much
 
 import greenroom
 from greenroom import LaunchPolicy, Poller, RateLimiter, _engine
@@ -148,7 +148,7 @@ def main() -> int:
         hour = Hour(Path(folder))
         anyio.run(hour.last, url, arguments.minutes, arguments.people)
     grown = growth(hour.readings[len(hour.readings) // 4 :])
-    _say(", ".join(f"{name} {part:+.2%}" for name, part in grown.items()))
+    _say(told(grown))
     return 1 if too_much(hour.readings, *grown) else 0
 
 

@@ -25,3 +25,5 @@ def test_growth_is_seen():
     assert growth(steady)["resident"] == 0
     assert growth(growing)["resident"] == pytest.approx(4 / 101.5)
     assert set(too_much(growing, "resident", "objects")) == {"resident"}
+    leaking = [Reading(100, 100, 10 + 3 * n, 5) for n in range(8)]
+    assert too_much(leaking, "descriptors", "tasks") == {"descriptors": 9}
