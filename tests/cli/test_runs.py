@@ -121,8 +121,11 @@ def test_an_endpoint_where_nobody_answers_is_an_outage(run: Run) -> None:
 
 
 def test_a_recovery_is_told(studio: Start, create: Create, run: Run) -> None:
-    outage = {"kind": "outage", "until_s": 700}
-    ran = run(*_wait(*create(studio(faults=[outage]))))
+    away = [
+        {"kind": "html", "operation": f"{call}StreamingSession{s}", "times": 2}
+        for call, s in (("List", "s"), ("Get", ""))
+    ]
+    ran = run(*_wait(*create(studio(faults=away))))
     assert ran.status == 0
     began, ended = ran.err.splitlines()
     assert began.startswith("greenroom: no answer, trying on: ")

