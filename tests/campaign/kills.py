@@ -45,6 +45,9 @@ EARLY = 0.2
 STRIKES = 10
 """Blows that one launch gets, if it does not end before."""
 WORKSTATIONS = 300
+CREATES = 12
+"""Creates a second, and at once: so few that no launch is over before its last blow, however slow
+the machine. Ten lives of at most 1.3 s make 276 of 300."""
 SPEED = 40.0
 BEGINS = 10.0
 """Seconds in which a process takes hold of its journal, on a slow machine."""
@@ -171,7 +174,8 @@ class Struck:
         command = (
             *("launch", "--launch-profile-id", "lp", "--count", str(WORKSTATIONS)),
             *("--instance-type", "g4dn.xlarge", "--instance-type", "g5.xlarge", "--canary", "0"),
-            *("--create-rate", "40", "--rate", "100", "--every", "100ms", "--output", "json"),
+            *("--create-rate", str(CREATES), "--rate", "100", "--every", "100ms"),
+            *("--output", "json"),
             *("--journal", str(self.journal), "--resume", *self._manner),
         )
         self.processes += 1

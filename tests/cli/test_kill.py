@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def test_a_launch_survives_being_killed(tmp_path: Path, seed: int) -> None:
     struck = Struck(seed, "kill", STRIKES, tmp_path)
     assert struck.run().total() == 300
-    assert struck.blows["kill"] >= 1  # more on a quick machine: a launch may end before the others
+    assert struck.blows["kill"] == STRIKES
 
 
 @pytest.mark.parametrize(("way", "seed"), [("term", 6), ("int", 6), ("stop", 6)])
@@ -29,4 +29,4 @@ def test_a_launch_survives_being_asked_to_end_or_put_to_sleep(
 ) -> None:
     struck = Struck(seed, way, 5, tmp_path)
     assert struck.run().total() == 300
-    assert struck.blows[way] >= 1
+    assert struck.blows[way] == 5
