@@ -126,7 +126,8 @@ class Account:
                 self.began_at = self.began_at or event.at
                 self.running, self.interrupted = True, False
                 self.held = self.stopped = None
-                self._reopen(failed=event.retry_failed)
+                if not event.handed_over:
+                    self._reopen(failed=event.retry_failed)
                 last = self.meters[-1] if self.meters else Meter(event.at, 0, 0, 0)
                 self._before = last[1:]
             case events.LaunchEnded():

@@ -27,7 +27,7 @@ async def begin(site: Site) -> None:
     unbegun: list[Line] = []
     unanswered: dict[str, list[Line]] = {}
     for line in site.account.lines.values():
-        if not line.open:
+        if line.settled is not None:
             continue
         if not line.attempts:
             unbegun.append(line)

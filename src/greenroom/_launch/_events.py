@@ -32,10 +32,13 @@ class LaunchBegan(LaunchEvent):
     Attributes:
         resumed: Whether it was to be resumed.
         retry_failed: Whether what had failed for good is tried once more.
+        handed_over: Whether it was given to this process by another's end: nobody asked for what
+            had settled to be taken up again, and it is not.
     """
 
     resumed: bool
     retry_failed: bool = False
+    handed_over: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,10 +33,10 @@ from greenroom._launch._deleting import to_delete
 from greenroom._launch._events import LaunchEvent
 from greenroom._launch._gate import Gate
 from greenroom._launch._groups import ungrouped
-from greenroom._launch._journal import Journal
 from greenroom._launch._journal_tables import Header
 from greenroom._launch._policy import LaunchPolicy
 from greenroom._launch._provider import Provider, kind_of, place_of
+from greenroom._launch._record import FileRecord, Record
 from greenroom._launch._recorder import Recorder
 from greenroom._launch._report import LaunchReport
 from greenroom._launch._site import CANARY, Cost, Site
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from greenroom._launch._lines import Line
     from greenroom._results import Transition
 
 CREATES_PER_SECOND = 5.0
@@ -79,10 +80,13 @@ class Launch(AsyncIterable[LaunchEvent]):
         specs: What is wanted: specs of the kind, or dicts of their fields. None to take them from
             the journal of a launch that is resumed.
         poller: An open poller of `studio` to wait with; None for one of its own.
+        checks: Open pollers that wait for what the kind has looked at besides, by goal, as `ok` for
+            `ec2-instance`; for any that is left out there is one of its own.
         creates: The budget of every call that creates, streams or deletes; None for one of its own
             of 5 calls per second. Give it the poller's limiter where both draw on one quota.
         policy: How to go about it.
-        journal: The file that makes the launch durable; None for none.
+        journal: The file that makes the launch durable, or a `Record` that somebody else keeps,
+            which then says what is launched, and how far it has come; None for none.
         resume: Whether to take up the launch in the journal. Where there is no such file yet, it is
             begun, so that the same call can be made until it succeeds.
         retry_failed: Whether a launch that is resumed tries once more what had failed for good.
@@ -107,23 +111,31 @@ class Launch(AsyncIterable[LaunchEvent]):
         specs: Iterable[SpecLike] | None = None,
         *,
         poller: Poller | None = None,
+        checks: Mapping[str, Poller] | None = None,
         creates: Limiter | None = None,
         policy: LaunchPolicy | None = None,
-        journal: str | os.PathLike[str] | None = None,
+        journal: str | os.PathLike[str] | Record | None = None,
         resume: bool = False,
         retry_failed: bool = False,
         options: Mapping[str, Any] | None = None,
     ) -> None:
+        self._record = journal if isinstance(journal, Record) else None
+        if self._record is not None and (specs is not None or resume or retry_failed):
+            raise ConfigurationError(
+                "a Record says what is launched, and how far it has come: leave out specs, resume "
+                "and retry_failed"
+            )
         if resume and journal is None:
             raise ConfigurationError('resume=True needs the journal to resume: journal="run.db"')
         if retry_failed and not resume:
             raise ConfigurationError("retry_failed=True needs resume=True: nothing has failed yet")
-        if specs is None and not resume:
+        if specs is None and not resume and self._record is None:
             raise ConfigurationError("specs is missing: say what to launch, as specs=[{...}]")
         self._kind, self._place = kind_of(studio), place_of(studio)
         self._specs = None if specs is None else check_specs(specs, self._kind.spec)
         self._studio = studio
         self._poller = poller
+        self._checks = dict(checks or {})
         if not isinstance(poller, Poller | None):
             raise ConfigurationError(f"poller={poller!r} must be a Poller(studio), or None")
         self._creates = (
@@ -135,13 +147,23 @@ class Launch(AsyncIterable[LaunchEvent]):
         if not isinstance(self._policy, LaunchPolicy):
             raise ConfigurationError(f"policy={policy!r} must be a LaunchPolicy(...)")
         self._policy.check_for(self._kind)
-        self._path = None if journal is None else _arguments.path("journal", journal)
-        self._began = partial(events.LaunchBegan, resumed=resume, retry_failed=retry_failed)
+        self._path = (
+            None
+            if journal is None or isinstance(journal, Record)
+            else _arguments.path("journal", journal)
+        )
+        self._began = partial(
+            events.LaunchBegan,
+            resumed=resume,
+            retry_failed=retry_failed,
+            handed_over=self._record is not None,
+        )
         self._resume = resume
         self.options: Mapping[str, Any] = _kept(options)
-        self.account = Account("", self._specs or ())
+        self.account = (
+            Account("", self._specs or ()) if self._record is None else self._record.account
+        )
         self.unrecorded: JournalError | None = None
-        self._journal: Journal | None = None
         self._tasks: TaskGroup | None = None
         self._site: Site | None = None
         self._interrupted = False
@@ -156,10 +178,10 @@ class Launch(AsyncIterable[LaunchEvent]):
     async def __aenter__(self) -> Self:
         if self._tasks is not None:
             raise ConfigurationError("this launch was entered before; make a new Launch(...)")
-        if self._path is None:
+        if self._path is not None:
+            self._record = await anyio.to_thread.run_sync(self._open, self._path)
+        elif self._record is None:
             self.account = Account(secrets.token_hex(8), self._specs or ())
-        else:
-            self._journal = await anyio.to_thread.run_sync(self._open, self._path)
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         self._tasks.start_soon(self._run)
@@ -178,9 +200,9 @@ class Launch(AsyncIterable[LaunchEvent]):
             # The body's own exception passes by the task group, which would wrap it.
             await self._tasks.__aexit__(None, None, None)
         finally:
-            if self._journal is not None:
+            if self._record is not None:
                 with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(self._journal.close)
+                    await self._record.close()
         if exc is None and self._error is not None:
             raise self._error
 
@@ -237,17 +259,17 @@ class Launch(AsyncIterable[LaunchEvent]):
         if self._tasks is None:
             raise ConfigurationError("this launch has not begun: use it inside `async with`")
 
-    def _open(self, path: Path) -> Journal:
+    def _open(self, path: Path) -> Record:
         """Open the journal, and with it the account."""
         now, kind = datetime.now(UTC), self._kind.name
         header = Header(secrets.token_hex(8), now, self.options, kind, self._place)
         journal = open_journal(path, header, self._specs, resume=self._resume)
         self.options = journal.header.options
         self.account = journal.account
-        return journal
+        return FileRecord(journal)
 
     async def _run(self) -> None:
-        recorder = Recorder(self.account, self._journal, self._told, self._journal_failed)
+        recorder = Recorder(self.account, self._record, self._told, self._journal_failed)
         try:
             with ungrouped():
                 async with AsyncExitStack() as stack:
@@ -258,7 +280,8 @@ class Launch(AsyncIterable[LaunchEvent]):
                     if self._is_over():
                         return
                     checks = {
-                        check.until: await _beside(stack, poller, check.source(self._studio))
+                        check.until: self._checks.get(check.until)
+                        or await _beside(stack, poller, check.source(self._studio))
                         for check in self._kind.checks_until(self._policy.until)
                     }
                     streams = None
@@ -282,11 +305,13 @@ class Launch(AsyncIterable[LaunchEvent]):
 
     def _is_over(self) -> bool:
         """Return whether there is nothing left to do, as when a finished launch is resumed."""
-        lines = self.account.lines.values()
-        return not (
-            self._began.keywords["retry_failed"]
-            or any(line.open or to_delete(line, self._policy) for line in lines)
-        )
+        began = self._began(at=datetime.now(UTC))
+
+        def left(line: Line) -> bool:
+            open_still = line.settled is None if began.handed_over else line.open
+            return open_still or bool(to_delete(line, self._policy))
+
+        return not (began.retry_failed or any(map(left, self.account.lines.values())))
 
     async def _carry_out(self, recorder: Recorder, **pollers: Any) -> None:
         async with anyio.create_task_group() as background:

@@ -1,8 +1,9 @@
 """Takes in what happens: into the account at once, into the journal in groups.
 
-A commit costs a wait for the disk. While one is under way, whatever else happens is gathered, and
-the next commit takes all of it: so the disk sets the pace of commits, and not the pace of creates.
-`durable` is for those who may go on only when what they recorded will be found after a crash.
+A commit costs a wait for the disk, or for whoever else keeps the record. While one is under way,
+whatever else happens is gathered, and the next commit takes all of it: so the disk sets the pace of
+commits, and not the pace of creates. `durable` is for those who may go on only when what they
+recorded will be found after a crash.
 
 A journal that cannot be written does not lose events: they stay here, and go with the next commit
 that succeeds.
@@ -14,14 +15,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import anyio
-import anyio.to_thread
 
 from greenroom._errors import JournalError
 
 if TYPE_CHECKING:
     from greenroom._launch._account import Account
     from greenroom._launch._events import LaunchEvent
-    from greenroom._launch._journal import Journal
+    from greenroom._launch._record import Record
 
 
 class Recorder:
@@ -40,7 +40,7 @@ class Recorder:
     def __init__(
         self,
         account: Account,
-        journal: Journal | None,
+        journal: Record | None,
         tell: Callable[[LaunchEvent], None],
         failed: Callable[[JournalError], None],
     ) -> None:
@@ -84,7 +84,7 @@ class Recorder:
                 return
             try:
                 with anyio.CancelScope(shield=True):  # a group is written whole, or is still here
-                    await anyio.to_thread.run_sync(self._journal.append, group)
+                    await self._journal.append(group)
             except JournalError as error:
                 self._waiting[:0] = group
                 if self.error is None:
