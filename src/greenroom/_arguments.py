@@ -74,6 +74,17 @@ def count(name: str, value: int) -> int:
     return value
 
 
+def text(name: str, value: str) -> str:
+    """Return `value` as a text that names something: not empty, and nothing odd in it.
+
+    Raises:
+        ConfigurationError: It is anything else.
+    """
+    if not isinstance(value, str) or not value.isprintable() or value.strip() != value or not value:
+        raise ConfigurationError(f"{name}={value!r} must be a text, such as {name}='monday-1'")
+    return value
+
+
 def path(name: str, value: str | os.PathLike[str]) -> Path:
     """Return `value` as a path.
 

@@ -13,6 +13,12 @@ from datetime import datetime
 from greenroom._specs import Choice
 from greenroom._states import Verdict
 
+INTERRUPTED = "INTERRUPTED"
+TIMEOUT = "TIMEOUT"
+JOURNAL = "JOURNAL"
+CANARY = "CANARY"
+"""Causes that are the launch's own, beside the service's codes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchEvent:

@@ -41,11 +41,8 @@ if TYPE_CHECKING:
     from greenroom._remedies import Remedies
     from greenroom._results import Transition
 
-INTERRUPTED = "INTERRUPTED"
-TIMEOUT = "TIMEOUT"
-JOURNAL = "JOURNAL"
-CANARY = "CANARY"
-
+INTERRUPTED, TIMEOUT = events.INTERRUPTED, events.TIMEOUT
+JOURNAL, CANARY = events.JOURNAL, events.CANARY
 
 CANARY_MESSAGE = "waiting for what becomes of the first ones"
 

@@ -1,0 +1,281 @@
+"""A fleet from outside: begun, looked at, waited for, cancelled by whoever can reach the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from greenroom import _arguments
+from greenroom._errors import ConfigurationError, SpecError
+from greenroom._launch._policy import LaunchPolicy
+from greenroom._launch_kind import LaunchKind, launch_kind
+from greenroom._specs import SpecLike, WorkstationSpec, check_specs
+from greenroom.temporal._history import HistoryReader, shard_of
+from greenroom.temporal._orders import (
+    CANCEL,
+    OPEN_SHARDS,
+    SESSIONS,
+    WORKFLOW,
+    FleetProgress,
+    Plan,
+    Sessions,
+    fingerprint,
+    into_shards,
+    packed_policy,
+)
+from greenroom.temporal._status import FleetStatus, Told, status_of
+from greenroom.temporal._worker import TASK_QUEUE
+
+if TYPE_CHECKING:
+    from temporalio.client import WorkflowExecutionDescription
+
+    from greenroom._launch._report import LaunchReport
+
+USUAL_KIND = "nimble-session"
+"""What dicts are specs of where nobody says it."""
+
+LARGEST_SHARD = 500
+"""Workstations that one shard may have at most: its heartbeats are kept small."""
+
+MEMO = "greenroom"
+"""The name under which a fleet's workflow remembers what it is of."""
+
+
+async def launch_fleet(
+    client: Client,
+    specs: Iterable[SpecLike],
+    *,
+    id: str,  # noqa: A002  # what everybody calls it
+    shard_size: int = 100,
+    policy: LaunchPolicy | None = None,
+    kind: str | None = None,
+    place: str | None = None,
+    task_queue: str = TASK_QUEUE,
+    heartbeat_timeout: float = 30.0,
+) -> Fleet:
+    """Have the workers of a task queue bring up many workstations, and return at once.
+
+    The same id is the same fleet, for ever: to launch it again is to be given the one there is,
+    whether it is under way or over. Client tokens derive from the id and the key, so not even a
+    server that has forgotten the fleet makes anything twice. Say the day in it.
+
+    Args:
+        client: A connected client of Temporal.
+        specs: What is wanted: specs of the kind, or dicts of their fields.
+        id: The name of the fleet, and of its workflow.
+        shard_size: Workstations that one worker brings up as one activity, 1 to 500; 25 to 100 is
+            usual. What is lost with a worker is taken over shard by shard.
+        policy: How to go about it. `timeout` counts from now for all shards; canary and breaker are
+            each shard's own. What it says of `in_flight`, `backoff` and `remedies` is for the
+            workers to say.
+        kind: The kind of what is wanted, where the specs do not say it: dicts are `nimble-session`.
+        place: Where it is wanted, as the provider's `place` says it: other workers leave it alone.
+        task_queue: The task queue of the workers.
+        heartbeat_timeout: Seconds after which a worker that was not heard of has lost its shards,
+            at least 1.
+
+    Raises:
+        SpecError: Some specs cannot be right, or there is a fleet of this id with others.
+        ConfigurationError: An argument cannot be right. Nothing was launched.
+        temporalio.service.RPCError: The server cannot be reached, or refuses.
+    """
+    if not isinstance(client, Client):
+        raise ConfigurationError(
+            f"client={client!r} must be a client of Temporal: await Client.connect(address)"
+        )
+    _arguments.text("id", id)
+    _arguments.text("task_queue", task_queue)
+    if _arguments.count("shard_size", shard_size) > LARGEST_SHARD:
+        raise ConfigurationError(f"{shard_size=} must be at most {LARGEST_SHARD}; 100 is usual")
+    if _arguments.seconds("heartbeat_timeout", heartbeat_timeout) < 1:
+        raise ConfigurationError(f"{heartbeat_timeout=} must be at least 1 s; 30 is usual")
+    given, launches = _kind_of(specs, kind)
+    wanted = LaunchPolicy() if policy is None else policy
+    if not isinstance(wanted, LaunchPolicy):
+        raise ConfigurationError(f"policy={policy!r} must be a LaunchPolicy(...)")
+    wanted.check_for(launches)
+    plan = Plan(
+        kind=launches.name,
+        place=place,
+        policy=packed_policy(wanted),
+        heartbeat_timeout=float(heartbeat_timeout),
+        open_shards=OPEN_SHARDS,
+    )
+    shards = into_shards(check_specs(given, launches.spec), shard_size)
+    mark = fingerprint(plan, shards)
+    with suppress(WorkflowAlreadyStartedError):  # and over
+        await client.start_workflow(
+            WORKFLOW,
+            args=[plan, shards],
+            id=id,
+            task_queue=task_queue,
+            memo={MEMO: mark},
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            result_type=FleetProgress,
+        )
+    fleet = get_fleet(client, id)
+    await fleet._check_is(mark)  # noqa: SLF001  # its own
+    return fleet
+
+
+def get_fleet(client: Client, id: str) -> Fleet:  # noqa: A002
+    """Return a fleet that was launched, by its id. Nothing is asked of the server yet."""
+    return Fleet(client, _arguments.text("id", id))
+
+
+class Fleet:
+    """A fleet. Made by `launch_fleet` or `get_fleet`.
+
+    Attributes:
+        id: Its id.
+    """
+
+    def __init__(self, client: Client, id: str) -> None:  # noqa: A002
+        self.id = id
+        self._client = client
+        self._handle: WorkflowHandle[Any, FleetProgress] = client.get_workflow_handle(
+            id, result_type=FleetProgress
+        )
+
+    async def status(self) -> FleetStatus:
+        """Return how it stands. No worker is asked: it can be looked at when all of them are gone.
+
+        Raises:
+            ConfigurationError: There is no such fleet.
+            temporalio.service.RPCError: The server cannot be reached, or refuses.
+        """
+        description = await self._described()
+        told = await self._history()
+        if told.ended_at is None:
+            await self._take_pending(told, description)
+        return status_of(told)
+
+    async def result(self) -> LaunchReport:
+        """Wait until it is over, and return the account.
+
+        Never raises for a workstation. What is waited for goes on when this is cancelled.
+
+        Raises:
+            ConfigurationError, temporalio.service.RPCError: As for `status`.
+        """
+        try:
+            with suppress(
+                WorkflowFailureError
+            ):  # it was terminated; the account says what is known
+                await self._handle.result()
+        except RPCError as error:
+            raise _explained(self.id, error) from error
+        return (await self.status()).report
+
+    async def cancel(self, sessions: Sessions = "keep") -> None:
+        """Launch nothing more, and return at once; `result` waits until that is done.
+
+        Calls that are under way are seen through first. To cancel once more can ask for more of the
+        sessions to be deleted, and not for less.
+
+        Args:
+            sessions: `keep` leaves all sessions as they are; `delete-unready` deletes those that
+                are not ready; `delete` deletes those that are ready as well, whoever uses them.
+
+        Raises:
+            ConfigurationError: `sessions` is none of these, there is no such fleet, or it is over.
+            temporalio.service.RPCError: The server cannot be reached, or refuses.
+        """
+        if sessions not in SESSIONS:
+            raise ConfigurationError(f"{sessions=} must be one of {', '.join(map(repr, SESSIONS))}")
+        told = await self._history()
+        if told.ended_at is None:
+            await self._take_pending(told, await self._described())
+        idle = told.records.keys() - told.settled - told.running
+        try:
+            await self._handle.signal(
+                CANCEL, args=[sessions, {number: told.records[number] for number in idle}]
+            )
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND and told.ended_at is not None:
+                raise ConfigurationError(
+                    f"the fleet {self.id!r} is over: there is nothing to cancel; its sessions can "
+                    "be deleted by their ids"
+                ) from error
+            raise _explained(self.id, error) from error
+
+    async def _check_is(self, mark: str) -> None:
+        description = await self._described()
+        memo = await description.memo()
+        if memo.get(MEMO) != mark:
+            raise SpecError(
+                [
+                    f"there is a fleet {self.id!r} already, of other workstations or of other "
+                    "shards: give this one an id of its own"
+                ]
+            )
+
+    async def _described(self) -> WorkflowExecutionDescription:
+        try:
+            description = await self._handle.describe()
+        except RPCError as error:
+            raise _explained(self.id, error) from error
+        if description.workflow_type != WORKFLOW:
+            raise ConfigurationError(
+                f"{self.id!r} is a workflow {description.workflow_type!r}, and no fleet"
+            )
+        return description
+
+    async def _history(self) -> Told:
+        """Return what the history tells: what was wanted, and the shards that are over."""
+        reader = HistoryReader(self.id, self._client.data_converter)
+        try:
+            async for event in self._handle.fetch_history_events():
+                await reader.take(event)
+        except RPCError as error:
+            raise _explained(self.id, error) from error
+        return reader.told
+
+    async def _take_pending(self, told: Told, description: WorkflowExecutionDescription) -> None:
+        """Take in the heartbeats of the shards that are under way, or wait to be."""
+        for pending in description.raw_description.pending_activities:
+            number = shard_of(pending.activity_id)
+            if pending.heartbeat_details.payloads:
+                (record,) = await self._client.data_converter.decode(
+                    pending.heartbeat_details.payloads, [str]
+                )
+                told.records[number] = record
+            if pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED:
+                told.running.add(number)
+            if pending.HasField("last_failure"):
+                told.trouble[number] = pending.last_failure.message
+
+
+def _kind_of(specs: Iterable[SpecLike], kind: str | None) -> tuple[list[SpecLike], LaunchKind]:
+    """Return the specs as a list, and what there is to know of their kind.
+
+    Raises:
+        SpecError: They are of several kinds, or are no specs.
+        ConfigurationError: Nothing is known of the kind.
+    """
+    if isinstance(specs, str | bytes | Mapping) or not isinstance(specs, Iterable):
+        raise SpecError([f"specs is one {type(specs).__name__}; pass a list of specs"])
+    given = list(specs)
+    named = {spec.kind for spec in given if isinstance(spec, WorkstationSpec)}
+    named |= set() if kind is None else {kind}
+    if len(named) > 1:
+        raise SpecError([f"the specs are of {' and '.join(sorted(named))}: a fleet has one kind"])
+    return given, launch_kind(named.pop() if named else USUAL_KIND)
+
+
+def _explained(fleet_id: str, error: RPCError) -> Exception:
+    """Return what to raise in place of a refusal of the server."""
+    if error.status is not RPCStatusCode.NOT_FOUND:
+        return error
+    return ConfigurationError(
+        f"there is no fleet {fleet_id!r} in this namespace: its id may be misspelt, or it was over "
+        "for so long that the server has forgotten it"
+    )

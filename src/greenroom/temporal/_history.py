@@ -1,0 +1,120 @@
+"""A fleet as its workflow's history tells it: what was wanted, and which shards are over."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+from temporalio.api.enums.v1 import EventType
+
+from greenroom._errors import ConfigurationError
+from greenroom.temporal._orders import CANCEL, SESSIONS, WORKFLOW, Plan, ShardResult, more_thorough
+from greenroom.temporal._status import Told
+
+if TYPE_CHECKING:
+    from temporalio.api.history.v1 import HistoryEvent
+    from temporalio.converter import DataConverter
+
+
+def shard_of(activity_id: str) -> int:
+    """Return the number of the shard that an activity is about: `launch-7`, `end-7-delete`."""
+    return int(activity_id.split("-")[1])
+
+
+class HistoryReader:
+    """Reads a fleet out of its history, event by event.
+
+    Args:
+        fleet_id: The fleet.
+        converter: Decodes what stands in the history.
+    """
+
+    def __init__(self, fleet_id: str, converter: DataConverter) -> None:
+        self._id = fleet_id
+        self._converter = converter
+        self._activities: dict[int, int] = {}
+        self._told: Told | None = None
+
+    @property
+    def told(self) -> Told:
+        """What was read so far.
+
+        Raises:
+            RuntimeError: Nothing was.
+        """
+        if self._told is None:
+            raise RuntimeError(f"the history of {self._id!r} has no beginning")
+        return self._told
+
+    async def take(self, event: HistoryEvent) -> None:
+        """Take in an event.
+
+        Raises:
+            ConfigurationError: It is the history of something else.
+        """
+        at = event.event_time.ToDatetime().replace(tzinfo=UTC)
+        match event.event_type:
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+                began = event.workflow_execution_started_event_attributes
+                if began.workflow_type.name != WORKFLOW:
+                    raise ConfigurationError(
+                        f"{self._id!r} is a workflow {began.workflow_type.name!r}, and no fleet"
+                    )
+                plan, specs = await self._converter.decode(began.input.payloads, [Plan, list[str]])
+                self._told = Told(id=self._id, plan=plan, specs=specs, began_at=at)
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+                scheduled = event.activity_task_scheduled_event_attributes
+                self._activities[event.event_id] = shard_of(scheduled.activity_id)
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+                completed = event.activity_task_completed_event_attributes
+                number = self._activities[completed.scheduled_event_id]
+                (result,) = await self._converter.decode(completed.result.payloads, [ShardResult])
+                self.told.records[number] = result.record
+                self.told.settled.add(number)
+                self.told.trouble.pop(number, None)
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+                failed = event.activity_task_failed_event_attributes
+                self._ended(failed.scheduled_event_id, failed.failure.message)
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
+                late = event.activity_task_timed_out_event_attributes
+                number = self._ended(late.scheduled_event_id, late.failure.message)
+                cause = late.failure
+                while cause.HasField("cause"):
+                    cause = cause.cause
+                    self.told.trouble[number] = cause.message
+                details = late.failure.timeout_failure_info.last_heartbeat_details
+                if details.payloads:
+                    (record,) = await self._converter.decode(details.payloads, [str])
+                    self.told.records[number] = record
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
+                cancelled = event.activity_task_canceled_event_attributes
+                self.told.settled.add(self._activities[cancelled.scheduled_event_id])
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+                signal = event.workflow_execution_signaled_event_attributes
+                if signal.signal_name == CANCEL:
+                    sessions, handed_in = await self._converter.decode(
+                        signal.input.payloads, [str, dict[int, str]]
+                    )
+                    self._cancelled(sessions)
+                    for number, record in handed_in.items():
+                        self.told.records.setdefault(number, record)
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
+                self._cancelled("keep")
+            case (
+                EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
+                | EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED
+                | EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT
+                | EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED
+                | EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED
+            ):
+                self.told.ended_at = at
+
+    def _ended(self, scheduled: int, message: str) -> int:
+        number = self._activities[scheduled]
+        self.told.settled.add(number)
+        self.told.trouble[number] = message
+        return number
+
+    def _cancelled(self, sessions: str) -> None:
+        if sessions in SESSIONS:
+            self.told.cancelled = more_thorough(sessions, self.told.cancelled)

@@ -1,0 +1,303 @@
+"""A worker: one process that brings up shards, of whichever fleets, on one poller and one budget.
+
+Temporal cancels an activity for four reasons, and only two of them are about the shard. Where the
+fleet was cancelled the shard is asked to come to its end, and its calls are seen through. Where
+this worker shuts down, or the shard was given up, it is left at once, and somebody else goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+import anyio
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from greenroom import _arguments
+from greenroom._errors import ConfigurationError, GreenroomError
+from greenroom._launch._groups import ungrouped
+from greenroom._launch._launch import CREATES_PER_SECOND
+from greenroom._launch._policy import LaunchPolicy
+from greenroom._launch._provider import Provider, kind_of, place_of
+from greenroom._limiter import Limiter, RateLimiter
+from greenroom._poller import Poller
+from greenroom.temporal._lease import Lease, LeaseLost
+from greenroom.temporal._orders import END, LAUNCH, ShardOrder, ShardResult
+from greenroom.temporal._shard import Desk, Shard
+from greenroom.temporal._workflow import FleetWorkflow
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from greenroom._remedies import Remedy
+    from greenroom._schedule import Schedule
+
+TASK_QUEUE = "greenroom"
+"""The task queue where none is named."""
+
+ELSEWHERE = 10.0
+"""Seconds after which a shard that a worker cannot bring up is offered again."""
+
+AT_ONCE = timedelta(milliseconds=1)
+"""How long the library may hold back a heartbeat: it must not overtake one that is newer."""
+
+
+def fleet_worker(
+    client: Client,
+    studio: Provider,
+    *,
+    task_queue: str = TASK_QUEUE,
+    poller: Poller | None = None,
+    creates: Limiter | None = None,
+    max_shards: int = 50,
+    in_flight: int = 10,
+    backoff: Schedule | None = None,
+    remedies: Mapping[str, Remedy] | None = None,
+) -> FleetWorker:
+    """Return a worker that brings up shards of fleets, to be run on every host that launches.
+
+        async with nimble.connect(studio_id=..., endpoint_url=...) as studio:
+            await fleet_worker(client, studio).run()
+
+    Args:
+        client: A connected client of Temporal.
+        studio: Where sessions are made, as `nimble.connect` or `ec2.connect` yields it. Fleets of
+            another kind or place are left to other workers.
+        task_queue: The task queue of the fleets.
+        poller: An open poller of `studio`, whose limiter is the budget of reads; None for one of
+            its own.
+        creates: The budget of every call that creates or deletes; None for one of its own of 5
+            calls per second. Where several hosts share a quota, a `SharedRateLimiter`.
+        max_shards: Most shards at once.
+        in_flight: Most calls of one shard at the same time that create or delete.
+        backoff: How long to pause before a create that failed for want of something is tried
+            again; None for the usual.
+        remedies: Rows that take the place of those of the kind, or are added, by cause.
+
+    Raises:
+        ConfigurationError: An argument cannot be right.
+    """
+    return FleetWorker(
+        client,
+        studio,
+        task_queue=_arguments.text("task_queue", task_queue),
+        poller=poller,
+        creates=creates,
+        max_shards=_arguments.count("max_shards", max_shards),
+        policy=_of_worker(in_flight=in_flight, backoff=backoff, remedies=remedies),
+    )
+
+
+def _of_worker(**given: Any) -> Mapping[str, Any]:
+    """Return what a worker says of the policy, checked."""
+    said = {name: value for name, value in given.items() if value is not None}
+    LaunchPolicy(**said)
+    return said
+
+
+class FleetWorker:
+    """A worker for fleets: `await worker.run()`, or an async context manager around other things.
+
+    Made by `fleet_worker`.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        studio: Provider,
+        *,
+        task_queue: str,
+        poller: Poller | None,
+        creates: Limiter | None,
+        max_shards: int,
+        policy: Mapping[str, Any],
+    ) -> None:
+        if not isinstance(client, Client):
+            raise ConfigurationError(
+                f"client={client!r} must be a client of Temporal: await Client.connect(address)"
+            )
+        if not isinstance(poller, Poller | None):
+            raise ConfigurationError(f"poller={poller!r} must be a Poller(studio), or None")
+        self._kind, self._place = kind_of(studio), place_of(studio)
+        self._client = client
+        self._studio = studio
+        self._task_queue = task_queue
+        self._poller = poller
+        self._creates = (
+            RateLimiter(CREATES_PER_SECOND, burst=5)
+            if creates is None
+            else _arguments.limiter("creates", creates)
+        )
+        self._max_shards = max_shards
+        self._policy = policy
+        self._stack = AsyncExitStack()
+        self._desk: Desk | None = None
+        self._worker: Worker | None = None
+
+    async def run(self) -> None:
+        """Work until cancelled, or until `shutdown` is called; shards are then handed back.
+
+        Raises:
+            PollerClosed: The poller is not open.
+            RuntimeError: The server cannot be reached.
+        """
+        async with self._at_desk() as worker:
+            await worker.run()
+
+    async def shutdown(self) -> None:
+        """Take no more shards, and hand back those that are under way."""
+        if self._worker is not None:
+            await self._worker.shutdown()
+
+    async def __aenter__(self) -> Self:
+        worker = await self._stack.enter_async_context(self._at_desk())
+        await self._stack.enter_async_context(worker)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.__aexit__(exc_type, exc, traceback)
+
+    @asynccontextmanager
+    async def _at_desk(self) -> AsyncIterator[Worker]:
+        async with AsyncExitStack() as stack:
+            poller = self._poller
+            if poller is None:
+                poller = await stack.enter_async_context(Poller(self._studio))
+            poller.check_open()
+            checks = {
+                check.until: await stack.enter_async_context(
+                    Poller(check.source(self._studio), limiter=poller.limiter)
+                )
+                for check in self._kind.checks
+            }
+            self._desk = Desk(
+                name=f"{os.getpid()}@{socket.gethostname()}-{secrets.token_hex(4)}",
+                studio=self._studio,
+                poller=poller,
+                checks=checks,
+                creates=self._creates,
+                policy=self._policy,
+            )
+            self._worker = Worker(
+                self._client,
+                task_queue=self._task_queue,
+                workflows=[FleetWorkflow],
+                activities=[self._launch_shard, self._end_shard],
+                workflow_runner=SandboxedWorkflowRunner(
+                    restrictions=SandboxRestrictions.default.with_passthrough_modules("greenroom")
+                ),
+                max_concurrent_activities=self._max_shards,
+                max_heartbeat_throttle_interval=AT_ONCE,
+                identity=self._desk.name,
+            )
+            yield self._worker
+
+    @activity.defn(name=LAUNCH)
+    async def _launch_shard(self, order: ShardOrder) -> ShardResult:
+        told = activity.info().heartbeat_details
+        shard = self._opened(order, told[0] if told else None)
+        return await self._leased(order, shard, shard.launch)
+
+    @activity.defn(name=END)
+    async def _end_shard(self, order: ShardOrder, record: str, sessions: str) -> ShardResult:
+        told = activity.info().heartbeat_details
+        shard = self._opened(order, told[0] if told else record)
+        return await self._leased(
+            order, shard, lambda lease: shard.end(lease, ready_too=sessions == "delete")
+        )
+
+    def _opened(self, order: ShardOrder, kept: str | None) -> Shard:
+        """Return the shard, if it is one for this worker.
+
+        Raises:
+            ApplicationError: It is not, or cannot be read here; it is offered again.
+        """
+        assert self._desk is not None
+        plan = order.plan
+        here = (self._kind.name, self._place)
+        if plan.kind != self._kind.name or plan.place not in (None, self._place):
+            raise _elsewhere(
+                f"this worker is for {_described(*here)}, and the fleet for "
+                f"{_described(plan.kind, plan.place)}: give them different task queues"
+            )
+        try:
+            return Shard(order, self._desk, kept)
+        except (GreenroomError, ValueError) as error:
+            raise _elsewhere(f"this worker cannot read the shard: {error}") from error
+
+    async def _leased(
+        self,
+        order: ShardOrder,
+        shard: Shard,
+        work: Callable[[Lease], Awaitable[ShardResult]],
+    ) -> ShardResult:
+        lease = Lease(
+            self._client.get_async_activity_handle(task_token=activity.info().task_token),
+            shard.details,
+            order.plan.heartbeat_timeout / 3,
+            shard.stop,
+        )
+        scope = anyio.CancelScope()
+
+        async def working() -> ShardResult | None:
+            result = None
+            with scope, ungrouped():
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(_keep, lease, scope)
+                    result = await work(lease)
+                    tasks.cancel_scope.cancel()
+            return result
+
+        # A task of its own, for the library cancels this one also where the shard is to go on.
+        task = asyncio.create_task(working())
+        while not task.done():
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError:
+                why = activity.cancellation_details()
+                if why is not None and why.cancel_requested:
+                    shard.stop()
+                else:
+                    lease.leave()
+                    scope.cancel()
+        try:
+            result = task.result()
+        except LeaseLost:
+            result = None
+        except GreenroomError as error:
+            raise _elsewhere(str(error)) from error
+        if result is None:
+            raise ApplicationError("this worker no longer has the shard", type="LeaseLost")
+        return result
+
+
+async def _keep(lease: Lease, scope: anyio.CancelScope) -> None:
+    try:
+        await lease.keep()
+    except LeaseLost:
+        scope.cancel()
+
+
+def _elsewhere(message: str) -> ApplicationError:
+    return ApplicationError(
+        message, type="Elsewhere", next_retry_delay=timedelta(seconds=ELSEWHERE)
+    )
+
+
+def _described(kind: str, place: str | None) -> str:
+    return kind if place is None else f"{kind} in {place}"

@@ -1,0 +1,187 @@
+"""The workflow of a fleet: which shards are under way, what came of them, and how it is cancelled.
+
+It decides little, and knows no session. Each shard is one activity, which is given to another
+worker when it is not heard of; what a shard knows travels with its heartbeats. A cancelled fleet
+waits until its shards have seen their calls through, and only then are sessions deleted, by
+activities of their own: so a deletion is as durable as a launch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError
+from temporalio.exceptions import TimeoutError as TimedOut
+
+from greenroom.temporal._orders import (
+    CANCEL,
+    END,
+    LAUNCH,
+    SESSIONS,
+    STATUS,
+    WORKFLOW,
+    FleetProgress,
+    Plan,
+    ShardOrder,
+    ShardResult,
+    more_thorough,
+)
+
+GRACE = 600.0
+"""Seconds past the deadline in which a shard has to say what became of it."""
+
+FOR_EVER = timedelta(days=365)
+"""How long one attempt of a shard may take: heartbeats say whether it is at work."""
+
+RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(seconds=30),
+)
+
+
+@workflow.defn(name=WORKFLOW)
+class FleetWorkflow:
+    """One fleet."""
+
+    def __init__(self) -> None:
+        self._running: dict[int, workflow.ActivityHandle[ShardResult]] = {}
+        self._results: dict[int, ShardResult] = {}
+        self._lost: dict[int, str] = {}
+        self._shards = 0
+        self._cancelled: str | None = None
+        self._handed_in: dict[int, str] = {}
+
+    @workflow.run
+    async def run(self, plan: Plan, shards: list[str]) -> FleetProgress:
+        """Launch every shard, and return when each has come to an end."""
+        self._shards = len(shards)
+        began_at = workflow.now().timestamp()
+        deadline = None if plan.timeout is None else began_at + plan.timeout
+        orders = [
+            ShardOrder(
+                fleet_id=workflow.info().workflow_id,
+                number=number,
+                specs=specs,
+                plan=plan,
+                deadline=deadline,
+            )
+            for number, specs in enumerate(shards)
+        ]
+        room = asyncio.Semaphore(plan.open_shards)
+        launches = [asyncio.create_task(self._launch(order, room)) for order in orders]
+        await self._finished(launches)
+        deleted: str | None = None
+        while self._cancelled not in (None, "keep", deleted):
+            deleted = self._cancelled
+            endings = [self._end(order, room, deleted or "") for order in orders]
+            await self._finished([asyncio.create_task(ending) for ending in endings])
+        return self.status()
+
+    @workflow.signal(name=CANCEL)
+    def cancel(self, sessions: str, handed_in: dict[int, str]) -> None:
+        """Launch nothing more.
+
+        Args:
+            sessions: What becomes of the sessions, one of `SESSIONS`. What was asked for before is
+                not taken back by something milder.
+            handed_in: Records of shards that no worker has at the moment, by their numbers. A
+                server forgets the heartbeats of those when they are cancelled.
+        """
+        if sessions not in SESSIONS:
+            return
+        self._cancelled = more_thorough(sessions, self._cancelled)
+        self._handed_in.update(handed_in)
+        for running in self._running.values():
+            running.cancel()
+
+    @workflow.query(name=STATUS)
+    def status(self) -> FleetProgress:
+        """Return what is known here: of shards that are over. The others tell in heartbeats."""
+        counts: dict[str, int] = {}
+        for result in self._results.values():
+            for verdict, count in result.counts.items():
+                counts[verdict] = counts.get(verdict, 0) + count
+        return FleetProgress(
+            shards=self._shards,
+            settled=len(self._results.keys() | self._lost.keys()),
+            counts=counts,
+            cancelled=self._cancelled,
+            lost=self._lost,
+        )
+
+    async def _finished(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Wait for all of them. To cancel the workflow cancels the fleet, and keeps sessions."""
+        while True:
+            try:
+                await workflow.wait_condition(lambda: all(task.done() for task in tasks))
+            except asyncio.CancelledError:
+                self.cancel("keep", {})
+            else:
+                break
+        for task in tasks:
+            task.result()
+
+    async def _launch(self, order: ShardOrder, room: asyncio.Semaphore) -> None:
+        number = order.number
+        async with room:
+            if self._cancelled is not None:
+                return
+            running = workflow.start_activity(
+                LAUNCH,
+                order,
+                result_type=ShardResult,
+                activity_id=f"launch-{number}",
+                heartbeat_timeout=timedelta(seconds=order.plan.heartbeat_timeout),
+                retry_policy=RETRY,
+                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                schedule_to_close_timeout=_longest(order.plan, order.plan.timeout),
+                start_to_close_timeout=FOR_EVER,
+            )
+            self._running[number] = running
+            try:
+                self._results[number] = await running
+            except ActivityError as error:
+                self._take_loss(order, error)
+            finally:
+                del self._running[number]
+
+    def _take_loss(self, order: ShardOrder, error: ActivityError) -> None:
+        """Take in that a shard came to no end of its own."""
+        cause = error.cause
+        known = self._handed_in.get(order.number)
+        if isinstance(cause, TimedOut) and cause.last_heartbeat_details:
+            known = cause.last_heartbeat_details[0]
+        if known is not None:
+            self._results[order.number] = ShardResult(record=known)
+        if self._cancelled is None:
+            self._lost[order.number] = str(cause or error)
+
+    async def _end(self, order: ShardOrder, room: asyncio.Semaphore, sessions: str) -> None:
+        before = self._results.get(order.number)
+        if before is None or not before.made:
+            return
+        async with room:
+            try:
+                self._results[order.number] = await workflow.execute_activity(
+                    END,
+                    args=[order, before.record, sessions],
+                    result_type=ShardResult,
+                    activity_id=f"end-{order.number}-{sessions}",
+                    heartbeat_timeout=timedelta(seconds=order.plan.heartbeat_timeout),
+                    retry_policy=RETRY,
+                    schedule_to_close_timeout=_longest(order.plan, 0.0),
+                    start_to_close_timeout=FOR_EVER,
+                )
+            except ActivityError as error:
+                self._lost[order.number] = str(error.cause or error)
+
+
+def _longest(plan: Plan, timeout: float | None) -> timedelta | None:
+    """Return how long a shard may take, by whichever workers; None for however long."""
+    if timeout is None:
+        return None
+    return timedelta(seconds=timeout + float(plan.policy["delete_timeout"]) + GRACE)
