@@ -65,6 +65,7 @@ def test_an_impossible_interval_is_refused_with_its_value(interval):
         {"initial": 0},
         {"factor": 1},
         {"factor": "x"},
+        {"factor": 10**309},
         {"ceiling": 1, "initial": 2},
         {"floor": 3, "initial": 2},
         {"floor": -1},

@@ -8,11 +8,11 @@ raises Cancelled.
 
 from __future__ import annotations
 
-import asyncio
-
 
 def is_ours() -> bool:
     """Return whether the current task is really being cancelled, inside `except` of the error."""
+    import asyncio  # whoever runs on trio alone does without until now
+
     try:
         task = asyncio.current_task()
     except RuntimeError:  # no asyncio loop: this is trio

@@ -6,13 +6,15 @@ is asked for (`spec`), when it is ready (`ready`, `checks`), what to do about fa
 (`together`). A kind is one value of `LaunchKind`; a source that can launch it has it as `launches`.
 
 Kinds are found by name, since a journal says of which kind its launch is, and is read without a
-connection to anything. So whoever defines one registers it.
+connection to anything. So whoever defines one registers it; greenroom's own are imported when they
+are first asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -170,11 +172,19 @@ class LaunchKind:
         return self.checks[: self.goals.index(until)]
 
 
+_OURS = {
+    "ec2-instance": "greenroom.sources._ec2_launch",
+    "nimble-session": "greenroom.sources._nimble_launch",
+}
+"""The modules that define greenroom's own kinds."""
+
 _KINDS: dict[str, LaunchKind] = {}
 
 
 def register(kind: LaunchKind) -> LaunchKind:
     """Make a kind known by its name, in place of any other of that name, and return it."""
+    if kind.name in _OURS:
+        import_module(_OURS[kind.name])  # now, that ours does not take its place later
     _KINDS[kind.name] = kind
     return kind
 
@@ -185,8 +195,10 @@ def launch_kind(name: str) -> LaunchKind:
     Raises:
         ConfigurationError: Nobody has registered one.
     """
+    if name not in _KINDS and name in _OURS:
+        import_module(_OURS[name])
     if name not in _KINDS:
-        known = ", ".join(sorted(_KINDS))
+        known = ", ".join(sorted(launch_kinds()))
         raise ConfigurationError(
             f"nothing is known of launches of {name!r}: import the module that defines the kind; "
             f"known are {known}"
@@ -196,4 +208,6 @@ def launch_kind(name: str) -> LaunchKind:
 
 def launch_kinds() -> Mapping[str, LaunchKind]:
     """Return every kind that is known, by name."""
+    for module in _OURS.values():
+        import_module(module)
     return MappingProxyType(_KINDS)

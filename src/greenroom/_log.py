@@ -10,8 +10,6 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import structlog
-
 _STANDARD = logging.getLogger("greenroom")
 _STANDARD.addHandler(logging.NullHandler())
 
@@ -48,6 +46,8 @@ class Log:
 
 def logger(**bound: object) -> Log:
     """Return a logger with `bound` in every event."""
+    import structlog  # which costs as much as everything else here, and rich with it
+
     if structlog.is_configured():
         return Log(structlog.get_logger(**bound))
     wrapped = structlog.wrap_logger(

@@ -60,11 +60,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import takewhile
 from typing import Protocol
-
-import backoff
 
 from greenroom import _arguments
 from greenroom._errors import ConfigurationError
@@ -86,6 +85,23 @@ MOST_CEILING = 600.0
 """Seconds for which none may, however old."""
 
 _SMALL = 1e-3
+
+
+def full_jitter(bound: float) -> float:
+    """Draw a wait evenly from 0 to its bound."""
+    import backoff  # late, here and below, for it brings in the whole of asyncio
+
+    return backoff.full_jitter(bound)
+
+
+@lru_cache
+def _bounds(initial: float, factor: float, ceiling: float) -> tuple[float, ...]:
+    """Return what bounds the waits: each the one before times the factor, the ceiling last."""
+    import backoff
+
+    waits = backoff.expo(base=factor, factor=initial)
+    next(waits)  # the package's generators begin with an empty yield
+    return (*takewhile(lambda bound: bound < ceiling, waits), ceiling)
 
 
 class Schedule(Protocol):
@@ -127,11 +143,11 @@ class Backoff:
 
     Attributes:
         initial: Seconds that bound the first wait.
-        factor: What the bound is multiplied by with each look at an unchanged state; 1.1 or more.
+        factor: What the bound is multiplied by with each look at an unchanged state; at least 1.1.
         ceiling: Seconds that no wait exceeds as it is drawn. A poller whose calls cannot read all
             sessions at once spreads them, by which one may go unread for longer.
         floor: Seconds that no wait falls below.
-        jitter: Draws a wait from its bound; `backoff.full_jitter` unless given.
+        jitter: Draws a wait from its bound; with full jitter unless given.
 
     Raises:
         ConfigurationError: A number is out of range, or floor <= initial <= ceiling does not hold.
@@ -141,29 +157,27 @@ class Backoff:
     factor: float = 2.0
     ceiling: float = 20.0
     floor: float = 1.0
-    jitter: Callable[[float], float] = backoff.full_jitter
-    _bounds: tuple[float, ...] = field(init=False, repr=False, compare=False)
+    jitter: Callable[[float], float] = full_jitter
 
     def __post_init__(self) -> None:
         for name in ("initial", "ceiling"):
             _arguments.seconds(name, getattr(self, name), zero=False)
         _arguments.seconds("floor", self.floor)
-        if not isinstance(self.factor, (int, float)) or not 1.1 <= self.factor < math.inf:
-            raise ConfigurationError(f"factor={self.factor!r} must be 1.1 or more, as factor=2")
+        if not isinstance(self.factor, (int, float)) or not 1.1 <= self.factor <= _arguments.MOST:
+            raise ConfigurationError(
+                f"factor={self.factor!r} must be at least 1.1 and at most {_arguments.MOST:,}, as "
+                "factor=2"
+            )
         if not self.floor <= self.initial <= self.ceiling:
             raise ConfigurationError(
                 f"floor={self.floor!r}, initial={self.initial!r}, ceiling={self.ceiling!r} must "
                 "not decrease, as floor=1, initial=2, ceiling=20"
             )
-        waits = backoff.expo(base=self.factor, factor=self.initial)
-        next(waits)  # the package's generators begin with an empty yield
-        growing = takewhile(lambda bound: bound < self.ceiling, waits)
-        object.__setattr__(self, "_bounds", (*growing, self.ceiling))
 
     def delay(self, looks: int) -> float:
         """Return a jittered wait, bounded by `initial * factor ** (looks - 1)` and the ceiling."""
-        bound = self._bounds[min(looks, len(self._bounds)) - 1]
-        return max(self.floor, self.jitter(bound))
+        bounds = _bounds(self.initial, self.factor, self.ceiling)
+        return max(self.floor, self.jitter(bounds[min(looks, len(bounds)) - 1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +225,7 @@ class PayAsYouWait:
 
 def default_schedule(
     batch: int,
-    jitter: Callable[[float], float] = backoff.full_jitter,
+    jitter: Callable[[float], float] = full_jitter,
     price: float | None = None,
 ) -> Schedule | PayAsYouWait:
     """Return the schedule of a source that reads so many in one call, where none is given.

@@ -94,3 +94,7 @@ async def instances(of: ec2.InstanceSpec) -> None:
 async def a_studio() -> None:
     async with nimble.connect(studio_id="s", endpoint_url="http://127.0.0.1:1") as sessions:
         await launches(sessions)
+
+
+def mistaken() -> None:
+    greenroom.lunch  # type: ignore[attr-defined]  # noqa: B018

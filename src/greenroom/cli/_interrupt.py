@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import threading
 from collections import deque
@@ -32,6 +31,8 @@ def interruptible(*gently: Callable[[], None]) -> Iterator[anyio.CancelScope]:
         if threading.current_thread() is not threading.main_thread():
             yield scope  # only the main thread is told of signals
             return
+        import asyncio  # which commands that run no loop do without
+
         loop = asyncio.get_running_loop()
         before = {number: signal.getsignal(number) for number in _SIGNALS}
 
