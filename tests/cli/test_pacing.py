@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import Ran
 
+    from greenroom import Transition
     from greenroom.cli.launch._options import Wanted
     from greenroom.simulator import Simulator
 
@@ -248,18 +249,35 @@ def test_actions_share_the_budget_that_is_found_out(
 
 
 def test_a_history_is_used(
-    studio: Start, create: Create, run: Run, made: list[dict[str, Any]], history: Path,
-    tmp_path: Path,
+    studio: Start, create: Create, run: Run, monkeypatch: pytest.MonkeyPatch,
+    made: list[dict[str, Any]], history: Path, tmp_path: Path,
 ) -> None:  # fmt: skip
-    simulator = studio()
+    simulator = studio(create={"median_s": 1e6, "sigma": 0})
+    begun: set[str] = set()
+
+    def ready_once_all_were_seen(change: Transition) -> None:
+        begun.add(change.id)
+        if len(begun) == 3:
+            simulator.clock.advance(1e6)
+
+    make = _run.Poller
+
+    def watched(source: Any, **given: Any) -> Poller:
+        poller = make(source, **given)
+        poller.on("CREATE_IN_PROGRESS", ready_once_all_were_seen)
+        return poller
+
+    monkeypatch.setattr(_run, "Poller", watched)
     journal = tmp_path / "run.db"
     launched = ("launch", *LP, "--count", "3", "--journal", str(journal), "--ceiling", "100ms")
     assert run(*launched, "--history", str(history)).status == 0
-    ran = run(*_wait_for(*create(simulator, 2)), "--ceiling", "100ms", "--history", str(journal))
+    ids = create(simulator, 2)
+    simulator.clock.advance(1e6)
+    ran = run(*_wait_for(*ids), "--ceiling", "100ms", "--history", str(journal))
     assert ran.status == 0
     first, second = (each["schedule"].history for each in made)
     assert first.departures("nimble-session") == 1
-    assert second.departures("nimble-session") >= 3
+    assert second.departures("nimble-session") == 3
 
 
 def test_a_launch_creates_within_its_share(run: Run, wanted: list[Wanted]) -> None:
