@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from greenroom._launch._policy import LaunchPolicy
     from greenroom._launch._provider import Provider
     from greenroom._launch._provider import Provider as Studio  # its former name
+    from greenroom._launch._record import Record
     from greenroom._launch._report import LaunchReport
     from greenroom._launch._site import Cost
     from greenroom._launch_kind import (
@@ -74,6 +75,8 @@ if TYPE_CHECKING:
     from greenroom._specs import Choice, WorkstationSpec
     from greenroom.sources._nimble_launch import REMEDIES, read_specs
     from greenroom.sources._nimble_launch import SessionSpec as Spec
+    from greenroom.temporal import fleet_worker as fleet_worker
+    from greenroom.temporal import launch_fleet as launch_fleet
 
 _LAZY = {
     "REMEDIES": "greenroom.sources._nimble_launch",
@@ -93,6 +96,7 @@ _LAZY = {
     "Phase": "greenroom._launch._lines",
     "Provider": "greenroom._launch._provider",
     "ReadyCheck": "greenroom._launch_kind",
+    "Record": "greenroom._launch._record",
     "Remedies": "greenroom._remedies",
     "Remedy": "greenroom._remedies",
     "Spec": "greenroom.sources._nimble_launch:SessionSpec",
@@ -115,19 +119,26 @@ _LAZY = {
 Who only waits pays for no launch. The imports above tell type checkers the same.
 """
 
+_EXTRAS = {
+    "fleet_worker": "greenroom.temporal",
+    "launch_fleet": "greenroom.temporal",
+}
+"""The same, for what needs an extra to be installed: not in `__all__`, which has to be there."""
+
 
 if not TYPE_CHECKING:  # with it, no checker would miss a name that is not there
 
     def __getattr__(name: str) -> Any:
-        if name not in _LAZY:
+        place = _LAZY.get(name) or _EXTRAS.get(name)
+        if place is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        module, _, attribute = _LAZY[name].partition(":")
+        module, _, attribute = place.partition(":")
         globals()[name] = found = getattr(import_module(module), attribute or name)
         return found
 
 
 def __dir__() -> list[str]:
-    return sorted(globals().keys() | _LAZY.keys())
+    return sorted(globals().keys() | _LAZY.keys() | _EXTRAS.keys())
 
 
 __all__ = [
@@ -174,6 +185,7 @@ __all__ = [
     "QuotaExceeded",
     "RateLimiter",
     "ReadyCheck",
+    "Record",
     "Remedies",
     "Remedy",
     "Schedule",

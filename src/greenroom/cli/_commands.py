@@ -17,6 +17,7 @@ from greenroom.cli._printing import JsonReport, ResourceReport, TextReport, Watc
 from greenroom.cli._screen import Notices, Screen
 from greenroom.cli._tables import FORMATS
 from greenroom.cli._wait import Goal, settle, watch
+from greenroom.cli.fleet._commands import fleet_command, worker_command
 from greenroom.cli.launch._commands import (
     delete_command,
     launch_command,
@@ -294,6 +295,8 @@ def demo_command(sessions: int, speed: float, seed: int, output: str, no_live: b
 
 for command in (
     launch_command,
+    fleet_command,
+    worker_command,
     plan_command,
     report_command,
     start_command,

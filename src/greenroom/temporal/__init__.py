@@ -15,6 +15,13 @@ with it (`_lease`), how it is brought up (`_shard`), by whom (`_worker`), who se
 Needs the extra: `pip install 'greenroom[temporal]'`. On asyncio only, as Temporal's library is.
 """
 
+try:
+    import temporalio  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "fleets need Temporal's library: pip install 'greenroom[temporal]'"
+    ) from error
+
 from greenroom.temporal._fleet import Fleet, get_fleet, launch_fleet
 from greenroom.temporal._orders import Sessions
 from greenroom.temporal._status import FleetStatus

@@ -23,7 +23,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from greenroom import _arguments
+from greenroom import _arguments, _log
 from greenroom._errors import ConfigurationError, GreenroomError
 from greenroom._launch._groups import ungrouped
 from greenroom._launch._launch import CREATES_PER_SECOND
@@ -246,6 +246,8 @@ class FleetWorker:
         shard: Shard,
         work: Callable[[Lease], Awaitable[ShardResult]],
     ) -> ShardResult:
+        told = _log.logger(fleet=order.fleet_id, shard=order.number)
+        told.info("fleet.shard_taken", attempt=activity.info().attempt)
         lease = Lease(
             self._client.get_async_activity_handle(task_token=activity.info().task_token),
             shard.details,
@@ -280,9 +282,12 @@ class FleetWorker:
         except LeaseLost:
             result = None
         except GreenroomError as error:
+            told.warning("fleet.shard_left", error=str(error))
             raise _elsewhere(str(error)) from error
         if result is None:
+            told.info("fleet.shard_left")
             raise ApplicationError("this worker no longer has the shard", type="LeaseLost")
+        told.info("fleet.shard_over", **result.counts)
         return result
 
 

@@ -18,12 +18,12 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from greenroom._errors import ConfigurationError, JournalError, SpecError
+from greenroom._errors import ConfigurationError, JournalError
 from greenroom._launch._journal import read_journal
 from greenroom._launch._journal_file import journal_exists
 from greenroom._launch._journal_tables import Header
 from greenroom._launch._policy import LaunchPolicy
-from greenroom._specs import WorkstationSpec, count_specs, read_specs
+from greenroom._specs import WorkstationSpec
 from greenroom.cli import _arguments
 from greenroom.cli._kinds import Address, check_address, kind_of
 from greenroom.cli._options import (
@@ -39,17 +39,15 @@ from greenroom.cli._options import (
 )
 from greenroom.cli._printing import escaped, shell_word
 from greenroom.cli.launch._providers import (
-    FIELDS,
     KIND,
-    PROVIDERS,
     TEMPLATE,
-    TEMPLATE_NAMES,
     USUAL,
     LaunchProvider,
     Option,
     option_of,
     provider_of,
 )
+from greenroom.cli.launch._specs import NUMBER, specs_of, template_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +81,6 @@ class Wanted:
     options: Mapping[str, Any]
 
 
-_NUMBER = (
-    click.option(
-        "--count",
-        type=click.IntRange(1, 1_000_000),
-        metavar="N",
-        help='How many, all alike, with the keys "1" to "N".',
-    ),
-    click.option(
-        "--spec",
-        metavar="FILE",
-        help="What to launch, as JSON Lines; - is standard input. Each line has a key of its own, "
-        "and may have the fields of the kind, such as instance_types and tags; what it lacks, the "
-        "options above give.",
-    ),
-)
-
 _RECORD = (
     click.option(
         "--journal",
@@ -119,52 +101,64 @@ _RECORD = (
     ),
 )
 
+TIMEOUT = click.option(
+    "--timeout",
+    type=_arguments.timeout,
+    metavar="DURATION",
+    default="1h",
+    show_default=True,
+    help="How long to go on, all together: 90m, 2h, or none.",
+)
+
+CREATE_RATE = click.option(
+    "--create-rate",
+    type=_arguments.number,
+    metavar="N",
+    default=5.0,
+    show_default=True,
+    help="Calls per second that create, stream or delete, at most.",
+)
+
+IN_FLIGHT = click.option(
+    "--in-flight",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=10,
+    show_default=True,
+    help="Such calls at the same time, at most.",
+)
+
+CANARY = click.option(
+    "--canary",
+    type=click.IntRange(min=0),
+    metavar="K",
+    help="Create K, and the others when all of those have settled; 0 to wait for none. Without "
+    "it, ten go ahead, and the others follow as soon as one of them is ready.",
+)
+
+ON_FAILURE = click.option(
+    "--on-failure",
+    type=click.Choice(["keep", "delete"]),
+    default="keep",
+    show_default=True,
+    help="What becomes of sessions that did not succeed, or were on their way when the launch "
+    "was stopped. Where they are kept, each retry leaves one more.",
+)
+
+UNTIL = click.option(
+    "--until",
+    metavar="STATE",
+    help="What counts as ready, where there is a choice: for ec2-instance, running, or ok for "
+    "status checks passed.  [default: the last of the kind's goals]",
+)
+
 _CARE = (
-    click.option(
-        "--timeout",
-        type=_arguments.timeout,
-        metavar="DURATION",
-        default="1h",
-        show_default=True,
-        help="How long to go on, all together: 90m, 2h, or none.",
-    ),
-    click.option(
-        "--create-rate",
-        type=_arguments.number,
-        metavar="N",
-        default=5.0,
-        show_default=True,
-        help="Calls per second that create, stream or delete, at most.",
-    ),
-    click.option(
-        "--in-flight",
-        type=click.IntRange(min=1),
-        metavar="N",
-        default=10,
-        show_default=True,
-        help="Such calls at the same time, at most.",
-    ),
-    click.option(
-        "--canary",
-        type=click.IntRange(min=0),
-        metavar="K",
-        help="Create K, and the others when all of those have settled; 0 to wait for none. Without "
-        "it, ten go ahead, and the others follow as soon as one of them is ready.",
-    ),
-    click.option(
-        "--on-failure",
-        type=click.Choice(["keep", "delete"]),
-        default="keep",
-        show_default=True,
-        help="What becomes of sessions that did not succeed, or were on their way when the launch "
-        "was stopped. Where they are kept, each retry leaves one more.",
-    ),
-    click.option(
-        "--until",
-        metavar="STATE",
-        help="What counts as ready, where there is a choice: for ec2-instance, running, or ok for "
-        "status checks passed.  [default: the last of the kind's goals]",
-    ),
+    TIMEOUT,
+    CREATE_RATE,
+    IN_FLIGHT,
+    CANARY,
+    ON_FAILURE,
+    UNTIL,
     click.option(
         "--stream/--no-stream",
         default=False,
@@ -209,7 +203,7 @@ def launching(function: Callable[..., int]) -> Callable[..., int]:
         begun = file is not None and resume and journal_exists(file)
         header = read_journal(file)[0] if begun and file is not None else None
         provider = _provider(kind, header)
-        template = _template(provider, values)
+        template = template_of(provider, values)
         specs = _specs(count, spec, template, provider, begun=begun)
         given = set(filter(_is_given, _KEPT))
         asked = {name: values[name] for name in _KEPT}
@@ -231,7 +225,7 @@ def launching(function: Callable[..., int]) -> Callable[..., int]:
     groups: tuple[Option, ...] = (
         KIND,
         *TEMPLATE,
-        *_NUMBER,
+        *NUMBER,
         *_RECORD,
         *_CARE,
         *PACING,
@@ -253,7 +247,7 @@ def _wanted(options: Mapping[str, Any], provider: LaunchProvider, **others: Any)
     policy = LaunchPolicy(
         timeout=options["timeout"],
         canary=options["canary"],
-        until=_goal(provider, options["until"]),
+        until=goal_of(provider, options["until"]),
         in_flight=options["in_flight"],
         on_failure=options["on_failure"],
         stream=options["stream"],
@@ -271,7 +265,7 @@ def _wanted(options: Mapping[str, Any], provider: LaunchProvider, **others: Any)
     )
 
 
-def _goal(provider: LaunchProvider, until: str | None) -> str | None:
+def goal_of(provider: LaunchProvider, until: str | None) -> str | None:
     """Return the goal that people named, in any case."""
     alike = {goal.casefold(): goal for goal in provider.launches.goals}
     return until and alike.get(until.casefold(), until)
@@ -323,22 +317,6 @@ def _provider(kind: str | None, header: Header | None) -> LaunchProvider:
     return provider_of(header.kind)
 
 
-def _template(provider: LaunchProvider, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a spec that options give.
-
-    Raises:
-        click.UsageError: An option is for another kind.
-    """
-    given = {name: values[name] for name in TEMPLATE_NAMES if values[name]}
-    for name in given:
-        if name not in provider.fields:
-            others = " and ".join(each.name for each in PROVIDERS.values() if name in each.fields)
-            raise click.UsageError(
-                f"{option_of(name)} is for {others}, and not for {provider.name}"
-            )
-    return {name: FIELDS[name].value(value) for name, value in given.items()}
-
-
 def _specs(
     count: int | None,
     file: str | None,
@@ -347,32 +325,24 @@ def _specs(
     *,
     begun: bool,
 ) -> tuple[WorkstationSpec, ...] | None:
-    if count is not None and file is not None:
-        raise click.UsageError("--count and --spec cannot both be meant")
-    if count is None and file is None:
-        if not begun:
-            raise click.UsageError(
-                "there is no journal to resume; say what to launch: --count N of one kind, or "
-                "--spec FILE"
-            )
-        if defaults:
-            raise click.UsageError(
-                f"{option_of(next(iter(defaults)))} says what to launch, and what this launch is "
-                "of stands in its journal: leave it out, or begin another launch"
-            )
-        return None
-    spec = provider.launches.spec
-    if file is not None:
-        lines = _arguments.read_lines(file)
-        try:
-            return read_specs(lines, spec, defaults=defaults)
-        except SpecError as error:
-            where = "standard input" if file == "-" else file
-            raise SpecError(f"{where}, {problem}" for problem in error.problems) from None
-    for name in spec.needed:
-        if name not in defaults:
-            raise click.UsageError(f"--count needs {option_of(name)} ID, to make them from")
-    return count_specs(count or 0, defaults, spec)
+    """Return what is to be launched; None for what stands in the journal.
+
+    Raises:
+        click.UsageError, SpecError: That is not said, or cannot be right.
+    """
+    if count is not None or file is not None:
+        return specs_of(count, file, defaults, provider)
+    if not begun:
+        raise click.UsageError(
+            "there is no journal to resume; say what to launch: --count N of one kind, or "
+            "--spec FILE"
+        )
+    if defaults:
+        raise click.UsageError(
+            f"{option_of(next(iter(defaults)))} says what to launch, and what this launch is "
+            "of stands in its journal: leave it out, or begin another launch"
+        )
+    return None
 
 
 def _merged(asked: Mapping[str, Any], given: set[str], before: Mapping[str, Any]) -> dict[str, Any]:

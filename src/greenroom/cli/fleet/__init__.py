@@ -1,0 +1,1 @@
+"""The commands of launches that outlive their host: `greenroom worker` and `greenroom fleet`."""

@@ -1,0 +1,105 @@
+"""Where Temporal is, and how a command reaches it.
+
+What is not said on the command line comes from where Temporal's own tools take it: the TEMPORAL_
+variables and the profile in its configuration file. So keys and certificates are given there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from greenroom._errors import ConfigurationError
+from greenroom.cli._options import decorated
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+USUAL_ADDRESS = "localhost:7233"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Temporal's server, as far as the command line says it.
+
+    Attributes:
+        address: Host and port; None for what the environment says.
+        namespace: The namespace; None for what the environment says.
+        task_queue: The task queue of fleets and workers.
+    """
+
+    address: str | None
+    namespace: str | None
+    task_queue: str
+
+    async def connect(self) -> Client:
+        """Return a connected client.
+
+        Raises:
+            ConfigurationError: The extra is missing, the configuration cannot be read, or nothing
+                answers there.
+        """
+        from temporalio.client import Client
+        from temporalio.envconfig import ClientConfig
+
+        try:
+            config: dict[str, Any] = {**ClientConfig.load_client_connect_config()}
+        except (ValueError, RuntimeError, OSError) as error:
+            raise ConfigurationError(f"Temporal's configuration cannot be read: {error}") from error
+        config["target_host"] = self.address or config.get("target_host") or USUAL_ADDRESS
+        config["namespace"] = self.namespace or config.get("namespace") or "default"
+        try:
+            return await Client.connect(**config)
+        except (RuntimeError, ValueError) as error:
+            said = str(error).partition("\n")[0]
+            raise ConfigurationError(
+                f"no Temporal server answers at {config['target_host']}: {said}; name it by "
+                "--address or TEMPORAL_ADDRESS"
+            ) from error
+
+
+def reaching_temporal(function: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the arguments that say where Temporal is, as `server`."""
+
+    @wraps(function)
+    def command(
+        *, address: str | None, namespace: str | None, task_queue: str, **others: Any
+    ) -> int:
+        with _extra():
+            import greenroom.temporal  # noqa: F401  # finds out now whether it is there
+        return function(server=Server(address, namespace, task_queue), **others)
+
+    return decorated(
+        command,
+        click.option(
+            "--address",
+            metavar="HOST:PORT",
+            help=f"Temporal's server.  [default: $TEMPORAL_ADDRESS, or {USUAL_ADDRESS}]",
+        ),
+        click.option(
+            "--namespace",
+            metavar="NAME",
+            help="Its namespace.  [default: $TEMPORAL_NAMESPACE, or default]",
+        ),
+        click.option(
+            "--task-queue",
+            metavar="NAME",
+            default="greenroom",
+            show_default=True,
+            help="The task queue that fleets and their workers share: one for each studio or "
+            "region.",
+        ),
+    )
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise ConfigurationError(str(error)) from error

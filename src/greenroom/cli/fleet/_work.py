@@ -1,0 +1,71 @@
+"""Runs a worker for a command: on the command's pace and budget, until a signal ends it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from greenroom._poller import Poller
+from greenroom.cli._interrupt import interruptible
+from greenroom.cli._printing import printable
+from greenroom.cli._status import INTERRUPTED, OK
+
+if TYPE_CHECKING:
+    from greenroom.cli._kinds import Address
+    from greenroom.cli._options import Pacing
+    from greenroom.cli.fleet._server import Server
+    from greenroom.cli.launch._providers import LaunchProvider
+
+LEAVING = "leaving: shards that are under way are handed back; another signal leaves at once"
+
+
+async def work(
+    server: Server,
+    provider: LaunchProvider,
+    address: Address,
+    pacing: Pacing,
+    *,
+    create_rate: float,
+    in_flight: int,
+    max_shards: int,
+) -> int:
+    """Work until a signal comes, and return the exit status.
+
+    Raises:
+        ConfigurationError: Temporal cannot be reached, or an argument cannot be right.
+    """
+    from greenroom.temporal import fleet_worker
+
+    _log_to_stderr()
+    client = await server.connect()
+    creates = pacing.limiter_of(create_rate, max(1, round(create_rate)))
+    async with provider.connect(address) as studio:
+        schedule = pacing.schedule(studio.max_batch, getattr(studio, "price", None))
+        async with Poller(studio, limiter=pacing.limiter(), schedule=schedule) as poller:
+            worker = fleet_worker(
+                client,
+                studio,
+                task_queue=server.task_queue,
+                poller=poller,
+                creates=creates,
+                max_shards=max_shards,
+                in_flight=in_flight,
+            )
+            where = f"{provider.name}{provider.place(address)}"
+            said = f"at work on the task queue {server.task_queue}, for {where}"
+            click.echo(f"greenroom: {printable(said)}", err=True)
+            with interruptible() as scope:
+                await worker.run()
+    return INTERRUPTED if scope.cancel_called else OK
+
+
+def _log_to_stderr() -> None:
+    """Say what happens as other servers do: a line for each event, with its time."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logger = logging.getLogger("greenroom")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
