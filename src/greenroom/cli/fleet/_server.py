@@ -12,15 +12,25 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import click
 
 from greenroom._errors import ConfigurationError
+from greenroom._schedule import Backoff
 from greenroom.cli._options import decorated
+from greenroom.cli._printing import printable
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
 USUAL_ADDRESS = "localhost:7233"
+
+AGAIN = Backoff(initial=0.5, factor=2.0, ceiling=10.0, floor=0.2)
+"""Seconds between two tries of a worker to reach it."""
+
+
+class Unreached(ConfigurationError):
+    """No server answers at the address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +47,28 @@ class Server:
     namespace: str | None
     task_queue: str
 
+    async def reached(self) -> Client:
+        """Return a connected client, however long that takes; says so where it takes long.
+
+        Raises:
+            ConfigurationError: The configuration cannot be read.
+        """
+        tries = 0
+        while True:
+            try:
+                return await self.connect()
+            except Unreached as error:
+                tries += 1
+                if tries == 1:
+                    click.echo(f"greenroom: trying on: {printable(str(error))}", err=True)
+                await anyio.sleep(AGAIN.delay(tries))
+
     async def connect(self) -> Client:
         """Return a connected client.
 
         Raises:
-            ConfigurationError: The extra is missing, the configuration cannot be read, or nothing
-                answers there.
+            ConfigurationError: The configuration cannot be read.
+            Unreached: Nothing answers there.
         """
         from temporalio.client import Client
         from temporalio.envconfig import ClientConfig
@@ -57,7 +83,7 @@ class Server:
             return await Client.connect(**config)
         except (RuntimeError, ValueError) as error:
             said = str(error).partition("\n")[0]
-            raise ConfigurationError(
+            raise Unreached(
                 f"no Temporal server answers at {config['target_host']}: {said}; name it by "
                 "--address or TEMPORAL_ADDRESS"
             ) from error

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from greenroom.cli.fleet._server import Server
     from greenroom.cli.launch._providers import LaunchProvider
 
-LEAVING = "leaving: shards that are under way are handed back; another signal leaves at once"
-
 
 async def work(
     server: Server,
@@ -40,32 +38,38 @@ async def work(
     from greenroom.temporal import fleet_worker
 
     _log_to_stderr()
-    client = await server.connect()
     creates = pacing.limiter_of(create_rate, max(1, round(create_rate)))
-    async with provider.connect(address) as studio:
-        schedule = pacing.schedule(studio.max_batch, getattr(studio, "price", None))
-        async with Poller(studio, limiter=pacing.limiter(), schedule=schedule) as poller:
-            worker = fleet_worker(
-                client,
-                studio,
-                task_queue=server.task_queue,
-                poller=poller,
-                creates=creates,
-                max_shards=max_shards,
-                in_flight=in_flight,
-            )
-            where = f"{provider.name}{provider.place(address)}"
-            said = f"at work on the task queue {server.task_queue}, for {where}"
-            click.echo(f"greenroom: {printable(said)}", err=True)
-            with interruptible() as scope:
+    with interruptible() as scope:
+        client = await server.reached()
+        async with provider.connect(address) as studio:
+            schedule = pacing.schedule(studio.max_batch, getattr(studio, "price", None))
+            async with Poller(studio, limiter=pacing.limiter(), schedule=schedule) as poller:
+                worker = fleet_worker(
+                    client,
+                    studio,
+                    task_queue=server.task_queue,
+                    poller=poller,
+                    creates=creates,
+                    max_shards=max_shards,
+                    in_flight=in_flight,
+                )
+                where = f"{provider.name}{provider.place(address)}"
+                said = f"at work on the task queue {server.task_queue}, for {where}"
+                click.echo(f"greenroom: {printable(said)}", err=True)
                 await worker.run()
     return INTERRUPTED if scope.cancel_called else OK
 
 
 def _log_to_stderr() -> None:
-    """Say what happens as other servers do: a line for each event, with its time."""
+    """Say what happens to shards as other servers do: a line for each event, with its time."""
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_about_shards)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logger = logging.getLogger("greenroom")
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
+
+
+def _about_shards(record: logging.LogRecord) -> bool:
+    """Return whether an event is worth a line: sessions have theirs in the account."""
+    return record.levelno >= logging.WARNING or "fleet." in record.getMessage()

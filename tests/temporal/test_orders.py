@@ -1,0 +1,98 @@
+"""What travels between the client, the workflow and the activities."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from greenroom import Backoff, ConfigurationError, LaunchPolicy, Spec
+from greenroom.temporal._history import shard_of
+from greenroom.temporal._orders import (
+    Plan,
+    fingerprint,
+    into_shards,
+    more_thorough,
+    packed_policy,
+    unpacked,
+    unpacked_policy,
+)
+
+
+def specs(count: int, **others: object) -> list[Spec]:
+    return [Spec(key=str(each), launch_profile_id="lp", **others) for each in range(count)]  # type: ignore[arg-type]  # whatever a test asks for
+
+
+def plan(**others: object) -> Plan:
+    known = {
+        "kind": "nimble-session",
+        "place": None,
+        "policy": packed_policy(LaunchPolicy()),
+        "heartbeat_timeout": 30.0,
+    }
+    return Plan(**known | others)  # type: ignore[arg-type]  # whatever a test asks for
+
+
+def test_shards_have_all_specs_in_their_order() -> None:
+    shards = [unpacked(shard) for shard in into_shards(specs(250), 100)]
+    assert [len(shard) for shard in shards] == [100, 100, 50]
+    assert [spec["key"] for shard in shards for spec in shard] == list(map(str, range(250)))
+
+
+def test_a_hundred_thousand_that_are_alike_fit_in_one_message() -> None:
+    assert sum(map(len, into_shards(specs(100_000), 100))) < 1_000_000
+
+
+def test_specs_that_do_not_fit_are_refused_with_what_to_do() -> None:
+    odd = [
+        Spec(key=str(each), launch_profile_id="lp", tags={"it": Random(each).randbytes(400).hex()})
+        for each in range(100_000, 106_000)
+    ]
+    with pytest.raises(ConfigurationError, match="launch them as several fleets"):
+        into_shards(odd, 1)
+
+
+def test_the_policy_arrives_as_it_left() -> None:
+    policy = LaunchPolicy(timeout=None, canary=3, breaker=7, on_failure="delete")
+    assert unpacked_policy(packed_policy(policy)) == policy
+
+
+def test_a_worker_s_word_counts_beside_the_fleet_s() -> None:
+    policy = unpacked_policy(packed_policy(LaunchPolicy()), in_flight=2, timeout=7.0)
+    assert (policy.in_flight, policy.timeout) == (2, 7.0)
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        (LaunchPolicy(in_flight=3), r"fleet_worker\(..., in_flight=...\)"),
+        (LaunchPolicy(backoff=Backoff(initial=1)), r"fleet_worker\(..., backoff=...\)"),
+        (LaunchPolicy(stream=True), "their URLs are secrets"),
+    ],
+)
+def test_what_cannot_travel_is_refused_with_what_to_do(policy: LaunchPolicy, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        packed_policy(policy)
+
+
+def test_fleets_are_told_apart_by_what_they_launch_and_in_which_shards() -> None:
+    hundred = into_shards(specs(200), 100)
+    marks = {
+        fingerprint(plan(), hundred),
+        fingerprint(plan(kind="ec2-instance"), hundred),
+        fingerprint(plan(place="elsewhere"), hundred),
+        fingerprint(plan(), into_shards(specs(200), 50)),
+        fingerprint(plan(), into_shards(specs(199), 100)),
+    }
+    assert len(marks) == 5
+    assert fingerprint(plan(heartbeat_timeout=3.0), hundred) in marks  # it may be tuned
+
+
+def test_what_was_asked_to_be_deleted_is_not_taken_back() -> None:
+    assert more_thorough("keep", None) == "keep"
+    assert more_thorough("keep", "delete") == "delete"
+    assert more_thorough("delete", "delete-unready") == "delete"
+
+
+def test_an_activity_s_id_names_its_shard() -> None:
+    assert (shard_of("launch-7"), shard_of("end-12-delete-unready")) == (7, 12)
