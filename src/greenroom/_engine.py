@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from greenroom._limiter import Limiter
+    from greenroom._observing import Observer
     from greenroom._schedule import Schedule
 
 MAX_REMEMBERED = 10_000
@@ -140,12 +141,14 @@ class Engine:
         self._remembered: OrderedDict[str, Tracker] = OrderedDict()
         self._unknown_states: set[str] = set()
         self._minding_the_lag = False
+        self._observer: Observer | None = None
         self._tasks: TaskGroup | None = None
         self._started = (0.0, datetime.min)
 
-    def open(self, tasks: TaskGroup) -> None:
-        """Begin to take waits; callbacks run in `tasks`."""
+    def open(self, tasks: TaskGroup, observer: Observer | None) -> None:
+        """Begin to take waits; callbacks run in `tasks`, and `observer` looks on."""
         self._tasks = tasks
+        self._observer = self.reader.observer = observer
         self._started = (anyio.current_time(), datetime.now(UTC))
 
     def close(self) -> None:
@@ -185,6 +188,8 @@ class Engine:
         wait.history_from = max(0, len(session.tracker.history) - 1)
         session.waits[wait] = None
         session.steady = False
+        if self._observer is not None:
+            self._observer.wait_began(wait)
 
     def leave_later(self, leave: Callable[[], None]) -> None:
         """Have `leave` called at a safe time: this is called by garbage collection."""
@@ -195,6 +200,8 @@ class Engine:
         session = self.sessions.get(wait.id)
         if session is not None and wait in session.waits:
             del session.waits[wait]
+            if self._observer is not None:
+                self._observer.wait_ended(wait, None)
             self._release(session)
 
     def look_again(self, waits: Iterable[Wait]) -> None:
@@ -234,6 +241,8 @@ class Engine:
         self.outcomes[verdict] += 1
         self._log.info("wait.settled", id=wait.id, verdict=verdict.value, state=result.state)
         del session.waits[wait]
+        if self._observer is not None:
+            self._observer.wait_ended(wait, result)
         wait.group.settled(wait, result)
         if self._tasks is not None:
             self.callbacks.outcome(result, self._tasks)

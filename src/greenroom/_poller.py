@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self, overload
 
 import anyio
 
-from greenroom import _arguments
+from greenroom import _arguments, _observing
 from greenroom._callbacks import Callback, Trigger
 from greenroom._engine import Engine
 from greenroom._errors import ConfigurationError, PollerClosed
@@ -112,6 +112,7 @@ class Poller:
     Attributes:
         limiter: The budget, to be shared with whatever else draws on the quota.
         settle, not_found_grace: Its patience, in seconds.
+        observer: Who looks on, as `greenroom.otel` does, or None. Set before it is entered.
 
     Raises:
         ConfigurationError: A duration is negative, NaN or infinite, the source lacks something that
@@ -150,6 +151,7 @@ class Poller:
             _arguments.seconds("call_timeout", call_timeout, zero=False),
             strict=strict,
         )
+        self.observer = _observing.observer()
         self._raise_callback_errors = raise_callback_errors
         self._tasks: TaskGroup | None = None
         self._polling: anyio.CancelScope | None = None
@@ -160,7 +162,9 @@ class Poller:
         self._tasks = anyio.create_task_group()
         self._polling = anyio.CancelScope()
         await self._tasks.__aenter__()
-        self._engine.open(self._tasks)
+        if self.observer is not None:
+            self.observer.opened(self._engine, self.limiter)
+        self._engine.open(self._tasks, self.observer)
         self._tasks.start_soon(self._poll, self._polling)
         return self
 
@@ -180,7 +184,11 @@ class Poller:
         else:
             self._tasks.cancel_scope.cancel()
         # The body's own exception passes by the task group, which would wrap it.
-        await self._tasks.__aexit__(None, None, None)
+        try:
+            await self._tasks.__aexit__(None, None, None)
+        finally:
+            if self.observer is not None:
+                self.observer.closed()
         cancelled = broken and isinstance(exc, anyio.get_cancelled_exc_class())
         if cancelled and anyio.current_effective_deadline() > -math.inf:
             raise PollerClosed("a task of the poller was cancelled by what it had called") from exc

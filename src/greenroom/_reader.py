@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
     from greenroom._limiter import Limiter
     from greenroom._log import Log
+    from greenroom._observing import CallObserver, Observer
     from greenroom._states import Observation
     from greenroom._turns import Look, Turns
 
@@ -115,6 +116,10 @@ class Reader:
         call_timeout: Seconds that one call may take.
         listener: Who is told.
         log: Where failures and recoveries are reported.
+
+    Attributes:
+        due: When the call came due that waits for the budget; infinity where none does.
+        observer: Who looks on.
     """
 
     def __init__(
@@ -130,6 +135,8 @@ class Reader:
         self.throttled = 0
         self.failed = 0
         self.in_flight = 0
+        self.due = math.inf
+        self.observer: Observer | None = None
         self.last_error: str | None = None
         self._source = source
         self._paged = source if isinstance(source, PagedSource) else None
@@ -208,7 +215,9 @@ class Reader:
                 with anyio.CancelScope(deadline=due):
                     await self._wake.wait()
                 continue
+            self.due = due
             await self._limiter.acquire()
+            self.due = math.inf
             now = anyio.current_time()
             self._mind_the_lag(now - due, now)
             taken = self._agenda.take(now)
@@ -247,14 +256,23 @@ class Reader:
     async def _call(self, call: dict[str, _Polled]) -> None:
         asked_at = anyio.current_time()
         self.calls += 1
+        asked = tuple(call)
+        observed = None
+        if self.observer is not None:
+            observed = self.observer.call_began("describe", len(asked))
         try:
-            outcome = await self._ask(tuple(call))
+            outcome = await self._ask(asked, observed)
+        except BaseException:
+            if observed is not None:
+                observed.abandoned()
+            raise
         finally:
             self.in_flight -= 1
             for polled in call.values():
                 polled.in_flight = False
             self._wake.set()
-        asked = tuple(call)
+        if observed is not None:
+            observed.ended(outcome)
         present = [id_ for id_, polled in call.items() if self._polled.get(id_) is polled]
         if isinstance(outcome, SourceError):
             try:
@@ -272,15 +290,21 @@ class Reader:
                 call[id_].look_again = False
                 self.at_once(id_)
 
-    async def _ask(self, ids: Sequence[str]) -> Mapping[str, Observation] | SourceError:
+    async def _ask(
+        self, ids: Sequence[str], observed: CallObserver | None
+    ) -> Mapping[str, Observation] | SourceError:
         with anyio.CancelScope(deadline=anyio.current_time() + self._call_timeout) as limit:
 
             async def pay() -> None:
                 if not any(id_ in self._polled for id_ in ids):
                     raise _Abandoned
                 limit.deadline = math.inf
+                if observed is not None:
+                    observed.page_ended()
                 await self._limiter.acquire()
                 self.calls += 1
+                if observed is not None:
+                    observed.page_began()
                 limit.deadline = anyio.current_time() + self._call_timeout
 
             try:

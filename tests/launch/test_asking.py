@@ -24,7 +24,7 @@ def asked(error):
             raise error
 
         await asker.leave(sign)
-        return await asker.use_leave(call)
+        return await asker.use_leave(call, "create_sessions")
 
     return main
 

@@ -66,16 +66,15 @@ class Hands:
         fits = {state for state, actions in table.actions.items() if deed.action in actions}
         # A session that the action does not fit exists: not to find it proves nothing.
         arrived = fits if goal == table.gone else fits | {goal}
+        operation = f"{action}_session"
         call = partial(
-            getattr(self.studio, f"{action}_session"),
-            session_id,
-            client_token=secrets.token_hex(16),
+            getattr(self.studio, operation), session_id, client_token=secrets.token_hex(16)
         )
         since, tries = anyio.current_time(), 0
         absent_since: float | None = None
         while True:
             try:
-                await self.asker.ask(call, self.sign)
+                await self.asker.ask(call, self.sign, operation=operation)
                 return await self._done(session_id, goal, fits)
             except (NotFound, Conflict) as error:
                 not_found = isinstance(error, NotFound)
@@ -191,7 +190,8 @@ async def act(
     if not isinstance(poller, Poller):
         raise ConfigurationError(f"poller={poller!r} must be a Poller(studio), or None")
     poller.check_open()
-    asker = Asker(budget, _arguments.count("in_flight", in_flight), kind.remedies)
+    room = _arguments.count("in_flight", in_flight)
+    asker = Asker(budget, room, kind.remedies, observer=poller.observer)
     sign, deadline = StopSign(), Deadline(limit)
     hands = Hands(studio, poller, asker, sign, deadline)
     results: dict[str, WaitResult] = {}

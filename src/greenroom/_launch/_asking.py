@@ -24,6 +24,7 @@ from greenroom._schedule import Backoff
 if TYPE_CHECKING:
     from greenroom._launch._signs import StopSign
     from greenroom._limiter import Limiter
+    from greenroom._observing import Observer
     from greenroom._remedies import Remedies
 
 T = TypeVar("T")
@@ -40,6 +41,7 @@ class Asker:
         in_flight: Most of them at the same time.
         remedies: Which errors are no answer.
         call_timeout: Seconds that one call may take.
+        observer: Who looks on.
 
     Attributes:
         calls: Calls made.
@@ -53,12 +55,14 @@ class Asker:
         in_flight: int,
         remedies: Remedies,
         call_timeout: float = 30.0,
+        observer: Observer | None = None,
     ) -> None:
         self.calls = self.throttled = 0
         self.trouble: str | None = None
         self._log = _log.logger()
         self._limiter = limiter
         self._remedies = remedies
+        self._observer = observer
         self._call_timeout = call_timeout
         self._room = anyio.Semaphore(in_flight)
 
@@ -84,13 +88,20 @@ class Asker:
         self._limiter.refund()
         self._room.release()
 
-    async def use_leave(self, call: Callable[[], Awaitable[T]]) -> T | SourceError:
+    async def use_leave(self, call: Callable[[], Awaitable[T]], operation: str) -> T | SourceError:
         """Make a call, and return its answer, or what went wrong."""
         self.calls += 1
+        observed = None if self._observer is None else self._observer.call_began(operation)
         try:
             outcome = await self._called(call)
+        except BaseException:
+            if observed is not None:
+                observed.abandoned()
+            raise
         finally:
             self._room.release()
+        if observed is not None:
+            observed.ended(outcome)
         lost = isinstance(outcome, SourceError) and self._remedies.repeats(outcome)
         self.trouble = str(outcome) if lost and not isinstance(outcome, Throttled) else None
         if isinstance(outcome, SourceError):
@@ -99,7 +110,7 @@ class Asker:
                 self._limiter.slow_down(outcome.retry_after)
         return outcome
 
-    async def ask(self, call: Callable[[], Awaitable[T]], sign: StopSign) -> T:
+    async def ask(self, call: Callable[[], Awaitable[T]], sign: StopSign, *, operation: str) -> T:
         """Make a call until it is answered.
 
         Raises:
@@ -107,16 +118,22 @@ class Asker:
             Stopped: The sign went up first. A call that is under way is seen through.
         """
         await self.leave(sign)
-        return await self.insist(call, sign)
+        return await self.insist(call, sign, operation=operation)
 
     async def insist(
-        self, call: Callable[[], Awaitable[T]], sign: StopSign, *, unsure: StopSign | None = None
+        self,
+        call: Callable[[], Awaitable[T]],
+        sign: StopSign,
+        *,
+        operation: str,
+        unsure: StopSign | None = None,
     ) -> T:
         """Make a call, for which there is leave, until it is answered.
 
         Args:
             call: The call.
             sign: What ends it early.
+            operation: What the provider calls it.
             unsure: What ends it early once the call may have been carried out without an answer;
                 the same if None.
 
@@ -124,7 +141,7 @@ class Asker:
             SourceError, Stopped: As for `ask`.
         """
         tries = 0
-        while isinstance(outcome := await self.use_leave(call), SourceError):
+        while isinstance(outcome := await self.use_leave(call, operation), SourceError):
             if not self._remedies.repeats(outcome):
                 raise outcome
             if not isinstance(outcome, Throttled):

@@ -141,7 +141,9 @@ class Request:
         sign, tries = site.asking if self._unheard else site.creating, 0
         while True:
             try:
-                made = await site.asker.insist(self._call, sign, unsure=site.asking)
+                made = await site.asker.insist(
+                    self._call, sign, operation="create_sessions", unsure=site.asking
+                )
             except SourceError as error:
                 row = remedies.row_of(error)
                 remedy = remedies.of(row)

@@ -288,6 +288,9 @@ class Launch(AsyncIterable[LaunchEvent]):
                     if self._policy.stream and self._kind.streams is not None:
                         source = self._kind.streams.source(self._studio)
                         streams = await _beside(stack, poller, source)
+                    if poller.observer is not None:
+                        began = poller.observer.launch_began
+                        self.listen(began(self._kind.name, self.account.launch_id))
                     stack.callback(poller.on("*", self._saw))
                     await self._carry_out(recorder, poller=poller, checks=checks, streams=streams)
         except GreenroomError as error:
@@ -340,7 +343,9 @@ class Launch(AsyncIterable[LaunchEvent]):
             policy=policy,
             account=self.account,
             recorder=recorder,
-            asker=Asker(self._creates, policy.in_flight, remedies),
+            asker=Asker(
+                self._creates, policy.in_flight, remedies, observer=pollers["poller"].observer
+            ),
             clock=Clock(),
             deadline=Deadline(math.inf if policy.timeout is None else policy.timeout),
             tasks=tasks,
@@ -428,7 +433,9 @@ async def launch(
 
 async def _beside(stack: AsyncExitStack, poller: Poller, source: Any) -> Poller:
     """Open another poller on the budget of the first."""
-    return await stack.enter_async_context(Poller(source, limiter=poller.limiter))
+    beside = Poller(source, limiter=poller.limiter)
+    beside.observer = None if poller.observer is None else poller.observer.beside()
+    return await stack.enter_async_context(beside)
 
 
 def _interrupt(site: Site) -> None:

@@ -95,6 +95,7 @@ async def _made(site: Site, streams: Streams, line: Line, session_id: str) -> st
     stream_id = await site.asker.insist(
         lambda: streams.create(site.studio, session_id, token, site.policy.stream_expires_in),
         site.asking,
+        operation="create_stream",
     )
     site.record(events.StreamCreated, key=key, id=session_id, stream_id=stream_id)
     return stream_id

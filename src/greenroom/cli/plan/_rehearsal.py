@@ -142,6 +142,7 @@ async def _rehearse(plan: Plan, seed: int) -> Outcome:
     if isinstance(policy.backoff, Backoff):
         policy = replace(policy, backoff=replace(policy.backoff, jitter=pauses))
     poller = Poller(studio, limiter=limiter, schedule=schedule)
+    poller.observer = None  # what is rehearsed is no news of the world
     delays: list[float] = []
     ready_at = 0.0
 
