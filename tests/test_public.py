@@ -5,6 +5,7 @@ import pytest
 MODULES = [
     "greenroom",
     "greenroom.events",
+    "greenroom.otel",
     "greenroom.testing",
     "greenroom.simulator",
     "greenroom.sources",
