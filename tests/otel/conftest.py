@@ -62,6 +62,7 @@ class Memory:
 def memory() -> Iterator[Memory]:
     memory = Memory()
     yield memory
+    assert not memory.telemetry.broken
     memory.meter_provider.shutdown()
     memory.tracer_provider.shutdown()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import anyio
 import pytest
 from opentelemetry.trace import StatusCode
 from tests.launch.conftest import Studio
@@ -95,6 +96,27 @@ def test_a_launch_that_is_stopped_leaves_no_span_open(run, memory):
     begun = [each for each in started if isinstance(each, events.CreateIntended)]
     assert len(memory.spans("attempt")) == len(begun) > 0
     assert all(span.end_time <= launch.end_time for span in memory.spans("attempt"))
+
+
+class Interrupted(Exception):
+    pass
+
+
+def test_a_launch_that_is_left_leaves_no_span_open(run, memory):
+    async def main():
+        studio = Studio()
+        poller = Poller(studio)
+        memory.telemetry.look_at(poller)
+        async with poller, greenroom.Launch(studio, specs(5), poller=poller):
+            await anyio.sleep(10)
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        run(main)
+    (launch,) = memory.spans("launch")
+    attempts = memory.spans("attempt")
+    assert len(attempts) == len(memory.spans("wait")) == 5
+    assert {span.end_time for span in attempts} == {launch.end_time}
 
 
 def test_actions_are_calls_by_their_name(run, memory):

@@ -148,6 +148,18 @@ def test_each_page_is_a_call_and_the_current_span_of_what_the_source_does(run, m
     assert [link.context.span_id for link in wait.links] == [second.context.span_id]
 
 
+def test_a_call_is_not_the_current_span_of_callbacks(run, memory):
+    current = []
+
+    async def main():
+        async with looked_at(memory, source()) as poller:
+            poller.on("*", lambda change: current.append(trace.get_current_span()))
+            await poller.wait_all(["s-1"], until="READY", timeout=100)
+
+    run(main)
+    assert current == [trace.INVALID_SPAN] * 2
+
+
 @pytest.mark.parametrize("how", ["the wait", "the poller"])
 def test_cancelling_ends_every_span(run, memory, how):
     async def main():

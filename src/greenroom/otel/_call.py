@@ -75,12 +75,11 @@ class CallTelemetry:
         self._began = self._clock.now()
         self._span = self.telemetry.tracer.start_span(
             self._name,
-            context=self._outside,
             kind=SpanKind.CLIENT,
             attributes={**self._attributes, **self._sessions},
             start_time=self._clock.nanoseconds(self._began),
         )
-        context.attach(trace.set_span_in_context(self._span, self._outside))
+        context.attach(trace.set_span_in_context(self._span))
         self.telemetry.instruments.active_calls.add(1, self._attributes)
 
     def _end(self, outcome: object) -> None:

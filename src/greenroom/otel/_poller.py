@@ -102,8 +102,8 @@ class PollerTelemetry:
 
     def lag(self) -> float:
         """Return for how long the call that should be next has been waiting for the budget."""
-        due = self.engine.reader.due
-        return 0.0 if due == math.inf else max(0.0, self._clock.now() - due)
+        due = self.engine.reader.due if self.engine.sessions else math.inf
+        return max(0.0, self._clock.now() - due)
 
 
 def _shown(wait: Wait) -> str:
@@ -131,7 +131,7 @@ def _tell(span: trace.Span, result: WaitResult) -> None:
     if result.reason is not None:
         span.set_attribute(REASON, result.reason)
     span.set_attribute("greenroom.reads", result.reads)
-    decided_by = answer.get() if result.verdict in ANSWERED else None
+    decided_by = answer.get()
     if decided_by is not None:
         span.add_link(decided_by)
     if result.verdict not in (Verdict.SUCCESS, Verdict.CANCELLED):

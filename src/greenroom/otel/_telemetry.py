@@ -30,6 +30,9 @@ class Telemetry:
     Args:
         meter_provider: Where metrics go; None for the global provider, whenever that is set.
         tracer_provider: Where spans go; None for the global provider, likewise.
+
+    Attributes:
+        broken: What of it has raised so far, each logged once as `telemetry.failed`.
     """
 
     def __init__(
@@ -42,7 +45,7 @@ class Telemetry:
         self.instruments = Instruments(metrics.get_meter(*scope, meter_provider))
         self.tracer = trace.get_tracer(*scope, tracer_provider)
         self._log = _log.logger()
-        self._failed: set[str] = set()
+        self.broken: set[str] = set()
 
     def look_at(self, poller: Poller) -> None:
         """Look at a poller that is not yet entered, and at the launches that wait with it."""
@@ -54,6 +57,6 @@ class Telemetry:
 
     def failed(self, what: str, error: Exception) -> None:
         """Take in that a processor, a sampler or an exporter raised; the first time, say so."""
-        if what not in self._failed:
-            self._failed.add(what)
+        if what not in self.broken:
+            self.broken.add(what)
             self._log.error("telemetry.failed", what=what, exc_info=error)
