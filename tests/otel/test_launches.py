@@ -75,6 +75,10 @@ def test_the_streams_of_a_launch_are_looked_at_too(run, memory):
     assert calls["nimble-stream", "describe"] == studio.counts["get_stream"]
     assert sum(calls.values()) == studio.counts.total()
     assert len(memory.spans("wait nimble-stream")) == 3
+    told = "".join(span.to_json() for span in memory.spans())
+    for result in report.values():
+        assert result.id in told
+        assert result.stream.url not in told, "it is a secret"
 
 
 def test_a_launch_that_is_stopped_leaves_no_span_open(run, memory):

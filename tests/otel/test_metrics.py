@@ -287,12 +287,15 @@ def test_every_poller_is_looked_at_once_it_is_said_so(run):
         await greenroom.wait(coming_up(1), "s-1", until="READY", timeout=100)
 
     otel.instrument(meter_provider=provider)
+    otel.Instrumentor().instrument(meter_provider=provider)  # as where it is said twice
     try:
         run(main)
     finally:
         otel.uninstrument()
     run(main)
     metrics = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
-    (waits,) = (each for each in metrics if each.name == "greenroom.wait.duration")
-    assert [point.count for point in waits.data.data_points] == [1]
+    told = {metric.name: metric.data.data_points for metric in metrics}
+    assert len(told) == len(metrics)
+    assert [point.count for point in told["greenroom.wait.duration"]] == [1]
+    assert [point.value for point in told["greenroom.transitions"]] == [2]
     provider.shutdown()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import assert_type
 
 import greenroom
-from greenroom import events
+from greenroom import events, otel
 from greenroom.sources import ec2, nimble
 from greenroom.testing import ScriptedSource
 
@@ -54,7 +54,11 @@ async def main() -> None:
             assert_type(poller.statistics(), greenroom.PollerStatistics)
             assert_type(poller.statistics().overload, greenroom.Shortfall | None)
             assert_type(poller.history(), greenroom.History)
-    async with greenroom.Poller(scripted, limiter=adaptive, schedule=paying, strict=True):
+    otel.instrument()
+    telemetry = otel.Telemetry()
+    strict = greenroom.Poller(scripted, limiter=adaptive, schedule=paying, strict=True)
+    telemetry.look_at(strict)
+    async with strict:
         pass
 
 

@@ -22,6 +22,7 @@ except ModuleNotFoundError as error:
     _message = "greenroom.otel needs its extra: pip install 'greenroom[otel]'"
     raise ModuleNotFoundError(_message, name=error.name) from error
 
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -38,14 +39,13 @@ __all__ = ["Instrumentor", "Telemetry", "dashboard", "instrument", "uninstrument
 def instrument(
     *, meter_provider: MeterProvider | None = None, tracer_provider: TracerProvider | None = None
 ) -> None:
-    """Have every poller that is made from now on looked at.
+    """Have every poller that is made from now on looked at; to say it twice changes nothing.
 
     Args:
         meter_provider: Where metrics go; None for the global provider, whenever that is set.
         tracer_provider: Where spans go; None for the global provider, likewise.
     """
-    telemetry = Telemetry(meter_provider=meter_provider, tracer_provider=tracer_provider)
-    _observing.observe(telemetry.observer)
+    _observing.observe(_telemetry(meter_provider, tracer_provider).observer)
 
 
 def uninstrument() -> None:
@@ -61,10 +61,24 @@ def dashboard() -> str:
 class Instrumentor:
     """What `opentelemetry-instrument` finds as an entry point; it asks no more than this."""
 
-    def instrument(self, **_: object) -> None:
-        """Have every poller looked at, with the global providers."""
-        instrument()
+    def instrument(
+        self,
+        *,
+        meter_provider: MeterProvider | None = None,
+        tracer_provider: TracerProvider | None = None,
+        **_: object,
+    ) -> None:
+        """Have every poller looked at."""
+        instrument(meter_provider=meter_provider, tracer_provider=tracer_provider)
 
     def uninstrument(self, **_: object) -> None:
         """Take that back."""
         uninstrument()
+
+
+@cache
+def _telemetry(
+    meter_provider: MeterProvider | None, tracer_provider: TracerProvider | None
+) -> Telemetry:
+    """Return the one of these providers: what is observed must not be observed twice."""
+    return Telemetry(meter_provider=meter_provider, tracer_provider=tracer_provider)
