@@ -17,7 +17,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.server import ThreadedMotoServer
 
 import greenroom
-from greenroom import Verdict
+from greenroom import Verdict, otel
 from greenroom.simulator import Settings, serve
 from greenroom.sources import ec2, nimble
 from greenroom.testing import ScriptedSource, run
@@ -222,3 +222,12 @@ def test_what_one_run_has_learned_helps_the_next(examples, tmp_path):
 
     run(mornings)
     assert greenroom.read_history(path).departures("nimble-session") == 100
+
+
+def test_telemetry_is_switched_on_as_written(examples):
+    assert greenroom.Poller(ScriptedSource({})).observer is None
+    examples["observed"]()
+    try:
+        assert greenroom.Poller(ScriptedSource({})).observer is not None
+    finally:
+        otel.uninstrument()

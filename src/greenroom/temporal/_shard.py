@@ -190,7 +190,7 @@ class Shard:
                 )
 
             try:
-                made = await asker.ask(call, StopSign())
+                made = await asker.ask(call, StopSign(), operation="create_sessions")
             except SourceError as error:
                 for line in lines:
                     self._take(
