@@ -77,10 +77,11 @@ class TemporalServer:
 
 @contextmanager
 def temporal_server(folder: Path) -> Iterator[TemporalServer]:
-    """Serve until left."""
+    """Serve until left; when this yields, it answers."""
     server = TemporalServer(folder)
     server.start()
     try:
+        anyio.run(server.connect)
         yield server
     finally:
         server.kill()

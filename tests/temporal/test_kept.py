@@ -60,7 +60,7 @@ def test_nothing_was_kept_where_nobody_had_it() -> None:
     assert Kept.unpacked(None).events() == []
 
 
-@pytest.mark.parametrize("text", ["", "no base85 \x00", packed({"rows": [[]]}), packed([1])])
+@pytest.mark.parametrize("text", ["", "no base64 \x00", packed({"rows": [[]]}), packed([1])])
 def test_what_is_no_record_is_refused(text: str) -> None:
     with pytest.raises((ValueError, KeyError, TypeError)):
         Kept.unpacked(text)

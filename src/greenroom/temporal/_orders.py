@@ -157,7 +157,7 @@ def unpacked_policy(packed: Mapping[str, Any], **others: Any) -> LaunchPolicy:
 def packed(value: object) -> str:
     """Return what JSON has, in few bytes."""
     text = json.dumps(value, separators=(",", ":"))
-    return base64.b85encode(zlib.compress(text.encode(), 6)).decode()
+    return base64.b64encode(zlib.compress(text.encode())).decode()
 
 
 def unpacked(text: str) -> Any:
@@ -167,8 +167,8 @@ def unpacked(text: str) -> Any:
         ValueError: It is not what `packed` returned.
     """
     try:
-        return json.loads(zlib.decompress(base64.b85decode(text)))
-    except zlib.error as error:
+        return json.loads(zlib.decompress(base64.b64decode(text, validate=True)))
+    except (zlib.error, ValueError) as error:
         raise ValueError(f"this is no packed text: {error}") from error
 
 
