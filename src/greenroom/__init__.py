@@ -43,6 +43,7 @@ from greenroom._overload import Shortfall
 from greenroom._poller import Poller, PollerStatistics, wait
 from greenroom._results import Transition, WaitResult, WaitResults
 from greenroom._schedule import Backoff, Every, PayAsYouWait, Schedule
+from greenroom._shared._shared_limiter import SharedRateLimiter
 from greenroom._source import PagedSource, Source
 from greenroom._states import ANY_STATE, Goal, Observation, TransitionTable, Verdict
 from greenroom._waiting import AsCompleted
@@ -190,6 +191,7 @@ __all__ = [
     "Remedy",
     "Schedule",
     "SessionMissing",
+    "SharedRateLimiter",
     "Shortfall",
     "Source",
     "SourceError",

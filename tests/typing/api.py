@@ -32,6 +32,7 @@ async def main() -> None:
     limiter: greenroom.Limiter = greenroom.RateLimiter(10, burst=20)
     schedule: greenroom.Schedule = greenroom.Every(2.5)
     adaptive: greenroom.Limiter = greenroom.AdaptiveRateLimiter()
+    shared: greenroom.Limiter = greenroom.SharedRateLimiter("redis://h", key="k", max_rate=5)
     known: greenroom.History = greenroom.read_history("run.db") + greenroom.History()
     paying = greenroom.PayAsYouWait(price=5, ceiling=30, history=known)
     async with nimble.connect(
@@ -60,6 +61,9 @@ async def main() -> None:
     telemetry.look_at(strict)
     async with strict:
         pass
+    async with greenroom.SharedRateLimiter("redis://h", key="k", max_rate=5, burst=2) as budget:
+        assert_type(budget.statistics(), greenroom.LimiterStatistics)
+        await greenroom.wait(source, "s-1", until="READY", timeout=5, limiter=shared)
 
 
 async def launches(studio: greenroom.Studio) -> None:
