@@ -59,6 +59,11 @@ MADE: dict[str, tuple[Callable[..., Any], Mapping[str, Any], Callable[[Any], Awa
         {"initial_rate": 2.0, "burst": 1, "max_rate": 100.0, "min_rate": 0.1},
         use_limiter,
     ),
+    "SharedRateLimiter": (
+        greenroom.SharedRateLimiter,
+        {"url": "redis://127.0.0.1:1", "key": "quota", "max_rate": 10, "burst": 20},
+        nothing,
+    ),
     "Every": (greenroom.Every, {"interval": 5}, use_schedule),
     "Backoff": (
         greenroom.Backoff,

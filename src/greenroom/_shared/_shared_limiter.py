@@ -69,20 +69,24 @@ class SharedRateLimiter:
         ConfigurationError: An argument cannot be right, or the extra `redis` is not installed.
             Nothing is called here: `acquire` raises it where Redis, when it is reached for the
             first time, refuses in a way that does not pass, such as for a wrong password.
+
+    Attributes:
+        key: The name of the budget.
     """
 
     def __init__(self, url: str, *, key: str, max_rate: float, burst: int = 1) -> None:
         self._url = shown_url(checked_url(url))
-        self._key = _checked_key(key)
+        self.key = _checked_key(key)
         self._max_rate = _arguments.rate("max_rate", max_rate)
         self._burst = _arguments.count("burst", burst)
         if self._burst / (LEAST * self._max_rate) > _SLOWEST:
             raise ConfigurationError(f"{max_rate=} would take years for {burst=}")
-        self._line = _line(url, self._key, self._max_rate, self._burst)
+        self._line = _line(url, self.key, self._max_rate, self._burst)
         self._contact = Contact(RECOVERY, random.random)
         self._alone = TokenBucket(self._max_rate, 1)
         self._probe: Outcome | None = None
         self._queue = anyio.Lock()
+        self._trouble: str | None = None
         self._loop: object = None
         self._closed = False
         self._held_until = self._slowed_at = float("-inf")
@@ -91,7 +95,7 @@ class SharedRateLimiter:
 
     def __repr__(self) -> str:
         rate, burst = self._max_rate, self._burst
-        return f"SharedRateLimiter({self._url!r}, key={self._key!r}, max_rate={rate!r}, {burst=})"
+        return f"SharedRateLimiter({self._url!r}, key={self.key!r}, max_rate={rate!r}, {burst=})"
 
     async def __aenter__(self) -> Self:
         return self
@@ -146,6 +150,11 @@ class SharedRateLimiter:
         else:
             self._line.adjust(Change(cut=True, until=time.monotonic() + pause if pause else 0.0))
 
+    @property
+    def trouble(self) -> str | None:
+        """Why this host is on its own; None while it shares the budget."""
+        return self._trouble
+
     def statistics(self) -> LimiterStatistics:
         """Return the present figures: the rate of all hosts, or of this one while it is alone.
 
@@ -195,6 +204,7 @@ class SharedRateLimiter:
         self._check_hope(away)
         now = anyio.current_time()
         slowed = now < self._slowed_at + CUT_INTERVAL or self._contact.part(now) < 1
+        self._trouble = str(away)
         self._contact.lost(now)
         rate = self._contact.fair_part(self._max_rate)
         self._alone = TokenBucket(rate, 1)
@@ -218,6 +228,7 @@ class SharedRateLimiter:
         except Away as away:
             self._check_hope(away)
             return
+        self._trouble = None
         self._contact.told(news, now)
         self._tell("limiter.together", rate=self._max_rate, hosts=self._contact.hosts)
 
@@ -233,7 +244,7 @@ class SharedRateLimiter:
             raise ConfigurationError(f"{self!r} belongs to another event loop; make one in each")
 
     def _tell(self, event: str, **fields: object) -> None:
-        logger(key=self._key, url=self._url).warning(event, **fields)
+        logger(key=self.key, url=self._url).warning(event, **fields)
 
 
 def _checked_key(key: str) -> str:

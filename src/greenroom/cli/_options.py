@@ -17,16 +17,14 @@ from greenroom._launch._past import read_history
 from greenroom._limiter import AdaptiveRateLimiter, RateLimiter
 from greenroom._schedule import PRICE, PRICE_ALONE, Every, PayAsYouWait
 from greenroom.cli import _arguments
+from greenroom.cli._budget import SHARED, SHARING, sharing_of
 from greenroom.cli._kinds import Address, Kind, check_address, kind_of
 
 if TYPE_CHECKING:
     from greenroom._history import History
     from greenroom._schedule import Schedule
     from greenroom._states import TransitionTable
-
-
-Budget = RateLimiter | AdaptiveRateLimiter
-"""What pays for the calls of a command."""
+    from greenroom.cli._budget import Budget, SharedBudget
 
 BURST = 20
 """Calls at once after a pause, where the quota is known."""
@@ -53,6 +51,7 @@ class Pacing:
         price: Session-seconds of delay that a full call is worth.
         ceiling: Seconds after which a session is read in any case.
         history: What earlier runs have shown.
+        shared: Where the budget is that many hosts share; None for one of this run's own.
     """
 
     rate: float | Literal["auto"]
@@ -62,6 +61,7 @@ class Pacing:
     price: float | None = None
     ceiling: float | None = None
     history: History | None = None
+    shared: SharedBudget | None = None
 
     def limiter(self) -> Budget:
         """Return the budget of the calls that read."""
@@ -69,8 +69,16 @@ class Pacing:
             return AdaptiveRateLimiter(burst=self.burst or CAUTIOUS_BURST)
         return self.limiter_of(self.rate, self.burst or BURST)
 
-    def limiter_of(self, rate: float, burst: int) -> RateLimiter:
-        """Return the budget that the share of a quota comes to."""
+    def limiter_of(self, rate: float, burst: int, purpose: str = "") -> Budget:
+        """Return the budget that the share of a quota comes to.
+
+        Args:
+            rate: The quota's calls per second.
+            burst: Calls at once.
+            purpose: What tells it from other shared budgets of the same name.
+        """
+        if self.shared is not None:
+            return self.shared.limiter(rate, burst, purpose)
         return RateLimiter(rate, burst, share=self.share or 1.0)
 
     def schedule(self, batch: int, own: float | None = None) -> Schedule | PayAsYouWait | None:
@@ -256,14 +264,15 @@ def reaching(function: Callable[..., int]) -> Callable[..., int]:
         **others: Any,
     ) -> int:
         address = Address(endpoint_url, studio_id, region, profile)
-        pacing = pacing_of({name: others.pop(name) for name in PACED})
+        shared = sharing_of({name: others.pop(name) for name in SHARED})
+        pacing = pacing_of({name: others.pop(name) for name in PACED}, shared)
         return function(address=address, pacing=pacing, **others)
 
-    return decorated(command, *PACING, *ADDRESS, output)
+    return decorated(command, *PACING, *SHARING, *ADDRESS, output)
 
 
-def pacing_of(options: Mapping[str, Any]) -> Pacing:
-    """Return what the options of pacing come to.
+def pacing_of(options: Mapping[str, Any], shared: SharedBudget | None = None) -> Pacing:
+    """Return what the options of pacing come to, where the budget is shared with others or is not.
 
     Raises:
         click.UsageError: They contradict each other.
@@ -277,12 +286,22 @@ def pacing_of(options: Mapping[str, Any]) -> Pacing:
             "--rate auto and --share cannot both be meant: a share is a part of a quota that is "
             "known, as by --rate 10"
         )
+    for option, alone in (
+        ("--rate auto", options["rate"] == "auto"),
+        ("--share", options["share"]),
+    ):
+        if shared is not None and alone:
+            raise click.UsageError(
+                f"{option} and --shared-budget cannot both be meant: all hosts are to name one "
+                "rate, as by --rate 10"
+            )
     if options["price"] == math.inf and options["ceiling"] is None:
         raise click.UsageError(
             "--price inf needs --ceiling DURATION: without a price only the ceiling makes calls"
         )
     history = None if options["history"] is None else read_history(options["history"])
-    return Pacing(**{**{name: options[name] for name in PACED}, "history": history})
+    paced = {**{name: options[name] for name in PACED}, "history": history}
+    return Pacing(**paced, shared=shared)
 
 
 def decorated(

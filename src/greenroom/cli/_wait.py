@@ -19,6 +19,7 @@ from greenroom._errors import AccessDenied, InvalidRequest
 from greenroom._poller import Poller
 from greenroom._results import Transition, WaitResult
 from greenroom._states import ANY_STATE, Verdict
+from greenroom.cli._budget import held
 from greenroom.cli._interrupt import interruptible
 from greenroom.cli._kinds import connect, place_of
 from greenroom.cli._printing import Summary, printable
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from greenroom._errors import GreenroomError
     from greenroom._source import Source
     from greenroom._waiting import AsCompleted
-    from greenroom.cli._options import Asked, Budget
+    from greenroom.cli._budget import Budget
+    from greenroom.cli._options import Asked
     from greenroom.cli._printing import Report
     from greenroom.cli._screen import Screen
 
@@ -213,7 +215,7 @@ async def open_run(
 ) -> AsyncIterator[Run]:
     """Connect to what is asked about, and yield a run whose poller is not yet entered."""
     limiter = asked.pacing.limiter()
-    async with connect(asked.kind, asked.address, asked.ids) as source:
+    async with held(limiter), connect(asked.kind, asked.address, asked.ids) as source:
         schedule = asked.pacing.schedule(source.max_batch, getattr(source, "price", None))
         poller = Poller(source, limiter=limiter, schedule=schedule, not_found_grace=not_found_grace)
         yield Run(poller, limiter, len(asked.ids), report, screen, source=source)

@@ -25,6 +25,7 @@ from greenroom._launch._journal_tables import Header
 from greenroom._launch._policy import LaunchPolicy
 from greenroom._specs import WorkstationSpec
 from greenroom.cli import _arguments
+from greenroom.cli._budget import KEY, SHARING, sharing_of
 from greenroom.cli._kinds import Address, check_address, kind_of
 from greenroom.cli._options import (
     ADDRESS,
@@ -173,10 +174,11 @@ _CARE = (
 )
 
 _KEPT = (
-    *("endpoint_url", "studio_id", "region", "profile", *PACED),
+    *("endpoint_url", "studio_id", "region", "profile", *PACED, "budget_key"),
     *("timeout", "create_rate", "in_flight", "canary", "on_failure", "until", "stream", "urls"),
 )
-"""What the journal keeps, for when the launch is resumed."""
+"""What the journal keeps, for when the launch is resumed; not the URL of a shared budget, in which
+there may be a password."""
 
 
 def launching(function: Callable[..., int]) -> Callable[..., int]:
@@ -211,9 +213,12 @@ def launching(function: Callable[..., int]) -> Callable[..., int]:
         asked["endpoint_url"] = endpoint_of(kind_asked, asked["endpoint_url"])
         if not kind_asked.in_a_studio:
             asked["studio_id"] = None
+        url = values["shared_budget"]
+        if url is not None and asked["budget_key"] is None:
+            asked["budget_key"] = KEY
         options = asked if header is None else _merged(asked, given, header.options)
         wanted = _wanted(
-            options,
+            {**options, "shared_budget": url},
             provider=provider,
             specs=specs,
             journal=file,
@@ -229,6 +234,7 @@ def launching(function: Callable[..., int]) -> Callable[..., int]:
         *_RECORD,
         *_CARE,
         *PACING,
+        *SHARING,
         *ADDRESS,
         output,
     )
@@ -260,7 +266,7 @@ def _wanted(options: Mapping[str, Any], provider: LaunchProvider, **others: Any)
         create_rate=options["create_rate"],
         policy=policy,
         urls=None if options["urls"] is None else Path(options["urls"]),
-        options={**options, "price": _as_json(options["price"])},
+        options={name: options[name] for name in _KEPT} | {"price": _as_json(options["price"])},
         **others,
     )
 
@@ -272,13 +278,14 @@ def goal_of(provider: LaunchProvider, until: str | None) -> str | None:
 
 
 def _pacing(options: Mapping[str, Any]) -> Pacing:
+    shared = sharing_of(options)
     try:
-        return pacing_of(options)
+        return pacing_of(options, shared)
     except (ConfigurationError, JournalError) as error:
         if _is_given("history"):
             raise
         click.echo(f"greenroom: going on without a history: {escaped(str(error))}", err=True)
-        return pacing_of({**options, "history": None})
+        return pacing_of({**options, "history": None}, shared)
 
 
 def _as_json(number: float | None) -> float | str | None:

@@ -24,6 +24,7 @@ from greenroom._launch._lines import REOPENED
 from greenroom._launch._site import INTERRUPTED
 from greenroom._poller import Poller
 from greenroom._states import Verdict
+from greenroom.cli._budget import held
 from greenroom.cli._interrupt import interruptible
 from greenroom.cli._pace import Pace
 from greenroom.cli._printing import Summary, escaped, printable, shell_word, timestamp
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from greenroom.cli.launch._options import Wanted
     from greenroom.cli.launch._screen import LaunchScreen
     from greenroom.cli.launch._told import LaunchTold
+
+CREATES = "/creates"
+"""What the name of a shared budget ends in that is for creating, and not for reading."""
 
 TICK = 0.25
 """Seconds from one look at the figures to the next."""
@@ -194,8 +198,8 @@ async def launch(wanted: Wanted, told: LaunchTold, screen: LaunchScreen) -> int:
     """Launch, and return the exit status."""
     limiter = wanted.pacing.limiter()
     burst = max(1, round(wanted.create_rate))
-    creates = wanted.pacing.limiter_of(wanted.create_rate, burst)
-    async with wanted.provider.connect(wanted.address) as studio:
+    creates = wanted.pacing.limiter_of(wanted.create_rate, burst, CREATES)
+    async with held(limiter), held(creates), wanted.provider.connect(wanted.address) as studio:
         schedule = wanted.pacing.schedule(studio.max_batch, getattr(studio, "price", None))
         poller = Poller(studio, limiter=limiter, schedule=schedule)
         running = Launch(
