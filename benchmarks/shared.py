@@ -16,8 +16,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
-from tests.redis.host import Hosts, Took, most_in_a_second
-from tests.redis.server import Server
+from tests.shared_budget.host import Hosts, Took, most_in_a_second
+from tests.shared_budget.server import Server
 
 COLUMNS = (
     *("grants per host", "least share", "most in a second", "longest gap"),

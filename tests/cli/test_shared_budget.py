@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.redis.server import Server
+from tests.shared_budget.server import Server
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Ran

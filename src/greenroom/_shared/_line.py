@@ -238,8 +238,7 @@ def _pool(url: str) -> ConnectionPool:
                 "protocol": 2,
                 "socket_connect_timeout": TIMEOUT,
                 "socket_timeout": TIMEOUT,
-                # A connection that was idle may have been closed by the other side.
-                "retry": Retry(NoBackoff(), 1, (redis.ConnectionError,)),
+                "retry": Retry(NoBackoff(), 0),  # who is away is asked again when nobody waits
             }
         )
         pool.connection_class(**pool.connection_kwargs)

@@ -205,13 +205,11 @@ tat = tat - refunds * interval
 if empty == 1 then
     tat = math.max(tat, now + burst * interval)
 end
-if blocked > now then
-    tat = math.max(tat, blocked + (burst - 1) * interval)
-end
 if tat > 0 then
     put('tat1', tat)
 end
-redis.call('PEXPIRE', KEYS[1], math.ceil(math.max(tonumber(ttl), 2 * (tat - now) / 1000)))
+local ahead = math.max(tat, blocked) - now
+redis.call('PEXPIRE', KEYS[1], math.ceil(math.max(tonumber(ttl), 2 * ahead / 1000)))
 local count = hosts[me] and 0 or 1
 for _ in pairs(hosts) do
     count = count + 1

@@ -203,7 +203,7 @@ class SharedRateLimiter:
     def _be_alone(self, away: Away) -> None:
         self._check_hope(away)
         now = anyio.current_time()
-        slowed = now < self._slowed_at + CUT_INTERVAL or self._contact.part(now) < 1
+        slowed = self._was_slowed(now) or self._contact.part(now) < 1
         self._trouble = str(away)
         self._contact.lost(now)
         rate = self._contact.fair_part(self._max_rate)
@@ -217,7 +217,8 @@ class SharedRateLimiter:
         if self._probe is None:
             if self._contact.probe_due(now):
                 until = time.monotonic() + self._held_until - now
-                self._probe = self._line.probe(Change(empty=True, until=until))
+                change = Change(cut=self._was_slowed(now), empty=True, until=until)
+                self._probe = self._line.probe(change)
             return
         if not self._probe.done():
             return
@@ -231,6 +232,9 @@ class SharedRateLimiter:
         self._trouble = None
         self._contact.told(news, now)
         self._tell("limiter.together", rate=self._max_rate, hosts=self._contact.hosts)
+
+    def _was_slowed(self, now: float) -> bool:
+        return now < self._slowed_at + CUT_INTERVAL
 
     def _check_hope(self, away: Away) -> None:
         if not away.heals and not self._contact.known:

@@ -96,24 +96,37 @@ async def held(limiter: Budget) -> AsyncIterator[None]:
     if not isinstance(limiter, SharedRateLimiter):
         yield
         return
+    notice = _Notice(limiter)
     async with limiter, anyio.create_task_group() as tasks:
-        tasks.start_soon(_tell, limiter)
-        yield
+        tasks.start_soon(notice.keep_up)
+        try:
+            yield
+        finally:
+            notice.give()
         tasks.cancel_scope.cancel()
 
 
-async def _tell(limiter: SharedRateLimiter) -> None:
-    told = False
-    while True:
-        trouble = limiter.trouble
-        if trouble is not None and not told:
-            rate = f"{limiter.statistics().rate:.3g} calls a second"
+class _Notice:
+    """Says whether a budget is shared, when that changes."""
+
+    def __init__(self, limiter: SharedRateLimiter) -> None:
+        self._limiter = limiter
+        self._told = False
+
+    async def keep_up(self) -> None:
+        while True:
+            self.give()
+            await anyio.sleep(LOOK)
+
+    def give(self) -> None:
+        key, trouble = self._limiter.key, self._limiter.trouble
+        if trouble is not None and not self._told:
+            rate = self._limiter.statistics().rate
             click.echo(
-                f"greenroom: the budget {limiter.key} is out of reach, going on alone at {rate}: "
-                f"{printable(trouble)}",
+                f"greenroom: the budget {key} is out of reach, going on alone at {rate:.3g} calls "
+                f"a second: {printable(trouble)}",
                 err=True,
             )
-        elif trouble is None and told:
-            click.echo(f"greenroom: the budget {limiter.key} is shared again", err=True)
-        told = trouble is not None
-        await anyio.sleep(LOOK)
+        elif trouble is None and self._told:
+            click.echo(f"greenroom: the budget {key} is shared again", err=True)
+        self._told = trouble is not None

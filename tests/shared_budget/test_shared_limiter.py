@@ -157,6 +157,21 @@ def test_redis_is_tried_about_once_a_second_and_no_call_waits_for_it(run, shared
     run(main)
 
 
+def test_a_call_that_would_wait_long_alone_does_not_when_redis_is_back(run, shared):
+    async def main():
+        limiter, line = shared()
+        line.hosts = 50
+        await limiter.acquire()
+        line.says = Away("gone")
+        await limiter.acquire()
+        line.says = 0.0
+        began = anyio.current_time()
+        await limiter.acquire()
+        assert anyio.current_time() - began <= 1.5 * PROBE_INTERVAL + 2 * ATTENTION < 5
+
+    run(main)
+
+
 def test_who_comes_back_empties_the_bucket_and_takes_a_retry_after_along(run, shared):
     async def main():
         limiter, line = shared()
@@ -175,9 +190,23 @@ def test_who_comes_back_empties_the_bucket_and_takes_a_retry_after_along(run, sh
         assert line.changes == [], "nothing is sent to who does not answer"
         ((_, change),) = line.probed
         assert change.empty
+        assert not change.cut
         asked = len(line.asked)
         await grants(limiter, 3)
         assert len(line.asked) >= asked + 3
+
+    run(main)
+
+
+def test_who_comes_back_right_after_a_throttled_call_cuts_the_rate_of_all(run, shared):
+    async def main():
+        limiter, line = shared()
+        line.says = Away("gone")
+        await limiter.acquire()
+        limiter.slow_down()
+        line.says = 0.0
+        await grants(limiter, 20)
+        assert [change.cut for _, change in line.probed] == [True]
 
     run(main)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.redis.server import Server
+from tests.shared_budget.server import Server
 
 
 @pytest.fixture

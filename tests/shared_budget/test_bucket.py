@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyrate_limiter import RedisStateStore
-from tests.redis.server import Server
+from tests.shared_budget.server import Server
 
 from greenroom._limiter import CUT, CUT_INTERVAL, LEAST, RECOVERY, SKEW, TokenBucket
 from greenroom._shared._contact import ALIVE
@@ -151,11 +151,11 @@ def test_no_number_of_cuts_goes_below_the_least(lasting_server):
 
 def test_a_retry_after_holds_all_hosts_and_leaves_one_call(lasting_server):
     bucket = Bucket(lasting_server, 10.0, 5)
-    bucket.adjust(0.0, pause=7.0, host=1)
-    assert bucket.time_to_live() >= 7
-    bucket.adjust(0.1, pause=1.0, host=2)
-    assert bucket.take(0.2, host=2) == pytest.approx(7.0, abs=0.002)
-    assert bucket.take(7.0, host=3) > 7.05
+    bucket.adjust(0.0, pause=700.0, host=1)
+    assert bucket.time_to_live() >= 700
+    bucket.adjust(0.1, pause=1.0, refunds=1, host=2)
+    assert bucket.take(0.2, host=2) == pytest.approx(700.0, abs=0.002)
+    assert bucket.take(700.0, host=3) > 700.05
 
 
 def test_a_refund_is_one_call_and_does_not_shorten_a_retry_after(lasting_server):
@@ -185,8 +185,11 @@ def test_a_time_of_redis_that_goes_back_holds_nobody_for_long(lasting_server):
         bucket.take(3600.0, host=1)
     bucket.ask(3600.0, host=2)
     bucket.adjust(3600.0, cut=1)
-    assert bucket.take(0.0, host=3) < 1
-    assert bucket.take(0.5, host=1) < 2
+    assert 0 < bucket.ask(0.0, host=2) < 0.2
+    bucket.ask(0.01, host=3)
+    assert bucket.ask(0.17, host=3) > 0, "there is somebody before it"
+    assert bucket.ask(0.17, host=2) == 0
+    assert bucket.take(0.2, host=3) < 0.5
     assert 0 < bucket.adjust(1.0)[0] <= 1
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import time
 
-from tests.redis.host import Hosts, Took, most_in_a_second
-from tests.redis.server import Server
+from tests.shared_budget.host import Hosts, Took, most_in_a_second
+from tests.shared_budget.server import Server
 
 RATE, BURST, SECONDS = 50, 5, 6
 PER_SECOND = RATE + BURST + 1  # what a bucket grants in a second, and a call at its very end
