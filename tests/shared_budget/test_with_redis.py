@@ -11,6 +11,7 @@ import time
 
 import anyio
 import pytest
+import redis
 import structlog
 from tests.shared_budget.server import Server
 
@@ -248,6 +249,29 @@ def test_a_password_that_is_changed_later_ends_nothing(server, go):
             assert [event["event"] for event in events] == ["limiter.alone"]
 
     go(main)
+
+
+@pytest.mark.parametrize(
+    ("error", "heals"),
+    [
+        (redis.ConnectionError("Error 111 connecting to h:6379. Connection refused."), True),
+        (redis.ConnectionError("Error 1. [SSL: CERTIFICATE_VERIFY_FAILED] expired"), False),
+        (redis.TimeoutError("Timeout reading from socket"), True),
+        (redis.BusyLoadingError("Redis is loading the dataset in memory"), True),
+        (redis.ReadOnlyError("You can't write against a read only replica."), True),
+        (redis.OutOfMemoryError("command not allowed when used memory > 'maxmemory'"), True),
+        (redis.ResponseError("MISCONF Redis is configured to save RDB snapshots"), True),
+        (redis.ResponseError("BUSY Redis is busy running a script"), True),
+        (redis.ResponseError("DB index is out of range"), False),
+        (redis.ResponseError("WRONGTYPE Operation against a key"), False),
+        (redis.AuthenticationError("invalid username-password pair"), False),
+        (redis.exceptions.NoPermissionError("this user has no permissions"), False),
+        (redis.exceptions.MovedError("1234 127.0.0.1:7001"), False),
+        (ConnectionResetError(), True),
+    ],
+)
+def test_what_passes_by_itself_is_told_from_what_somebody_has_to_mend(error, heals):
+    assert _line._heals(error) is heals
 
 
 def test_what_is_no_redis_at_all_is_an_error_at_first_contact(go):
