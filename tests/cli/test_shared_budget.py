@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.shared_budget.server import Server
+
+from greenroom.cli._budget import _Notice
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Ran
@@ -115,3 +118,22 @@ def test_what_cannot_be_meant_is_bad_usage(
     assert ran.status == 2
     assert all(each in ran.err for each in named), ran.err
     assert PASSWORD not in ran.err
+
+
+def test_each_change_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    class Limiter:
+        key, trouble = "quota", None
+
+        def statistics(self) -> SimpleNamespace:
+            return SimpleNamespace(rate=2.5)
+
+    limiter = Limiter()
+    notice = _Notice(limiter)
+    for limiter.trouble in (None, "gone", "gone", None, None, "gone again"):
+        notice.give()
+    assert capsys.readouterr().err.splitlines() == [
+        "greenroom: the budget quota is out of reach, going on alone at 2.5 calls a second: gone",
+        "greenroom: the budget quota is shared again",
+        "greenroom: the budget quota is out of reach, going on alone at 2.5 calls a second: "
+        "gone again",
+    ]
