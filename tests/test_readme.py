@@ -15,6 +15,7 @@ from aiobotocore.session import get_session
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.server import ThreadedMotoServer
+from tests.shared_budget.server import Server
 
 import greenroom
 from greenroom import Verdict, otel
@@ -64,6 +65,15 @@ async def test_waiting_for_one_and_for_many_works_as_written(examples, capsys):
         results = await examples["many"](simulator.url, ids)
     assert len(results.succeeded) == 12
     assert f"{ids[3]} is ready" in capsys.readouterr().out
+
+
+@pytest.mark.asyncio
+async def test_sharing_a_budget_works_as_written(examples):
+    source = ScriptedSource({"s-1": [(0, "READY")]})
+    with Server() as server:
+        results = await examples["on_each_host"](server.url, source, ["s-1"])
+        assert server.client.exists("greenroom:budget:studio-reads")
+    assert len(results.succeeded) == 1
 
 
 @pytest.mark.asyncio

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from greenroom._poller import Poller
+from greenroom.cli._budget import held
 from greenroom.cli._interrupt import interruptible
 from greenroom.cli._printing import printable
 from greenroom.cli._status import INTERRUPTED, OK
+from greenroom.cli.launch._run import CREATES
 
 if TYPE_CHECKING:
     from greenroom.cli._kinds import Address
@@ -38,12 +40,13 @@ async def work(
     from greenroom.temporal import fleet_worker
 
     _log_to_stderr()
-    creates = pacing.limiter_of(create_rate, max(1, round(create_rate)))
+    limiter = pacing.limiter()
+    creates = pacing.limiter_of(create_rate, max(1, round(create_rate)), CREATES)
     with interruptible() as scope:
         client = await server.reached()
-        async with provider.connect(address) as studio:
+        async with held(limiter), held(creates), provider.connect(address) as studio:
             schedule = pacing.schedule(studio.max_batch, getattr(studio, "price", None))
-            async with Poller(studio, limiter=pacing.limiter(), schedule=schedule) as poller:
+            async with Poller(studio, limiter=limiter, schedule=schedule) as poller:
                 worker = fleet_worker(
                     client,
                     studio,
