@@ -36,6 +36,7 @@ class TemporalServer:
 
     def __init__(self, folder: Path) -> None:
         self.address = f"127.0.0.1:{free_port()}"
+        self.metrics_port = free_port()
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -53,6 +54,7 @@ class TemporalServer:
                     str(TEMPORAL),
                     *("server", "start-dev", "--headless", "--log-level", "error"),
                     *("--ip", "127.0.0.1", "--port", self.address.rpartition(":")[2]),
+                    *("--metrics-port", str(self.metrics_port)),
                     *("--db-filename", str(self._folder / "temporal.db")),
                 ],
                 stdout=log,

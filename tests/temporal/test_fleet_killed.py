@@ -11,6 +11,7 @@ from subprocess import Popen
 import anyio
 import pytest
 from anyio.from_thread import start_blocking_portal
+from tests.shared_budget.server import Server
 from tests.temporal.servers import TemporalServer, temporal_server, workers
 
 from greenroom import LaunchPolicy, LaunchReport
@@ -21,7 +22,7 @@ WORKSTATIONS = 300
 MOST_DESCRIBES = 30
 ENDS_IN = 45.0
 
-PACED = ("--create-rate", "25", "--rate", "10", "--burst", "20", "--ceiling", "8s")
+PACED = ("--create-rate", "50", "--rate", "10", "--burst", "20", "--ceiling", "8s")
 
 
 @pytest.fixture
@@ -58,11 +59,18 @@ def all_well(report: LaunchReport, simulator: Simulator) -> None:
     ids = {result.id for result in report.values()}
     assert ids == simulator.truth().keys()
     assert describes(simulator) <= MOST_DESCRIBES
+    assert not sum(simulator.statistics().throttled.values())
 
 
-@pytest.mark.parametrize("struck", ["worker", "server"])
+@pytest.fixture
+def redis() -> Iterator[Server]:
+    with Server() as server:
+        yield server
+
+
+@pytest.mark.parametrize("struck", ["worker", "server", "redis"])
 def test_a_fleet_survives_a_kill(
-    tmp_path: Path, simulator: Simulator, server: TemporalServer, struck: str
+    tmp_path: Path, simulator: Simulator, server: TemporalServer, redis: Server, struck: str
 ) -> None:
     async def fleet(processes: list[Popen[bytes]]) -> LaunchReport:
         with anyio.fail_after(ENDS_IN):
@@ -78,12 +86,16 @@ def test_a_fleet_survives_a_kill(
             await made(simulator, 120)
             if struck == "worker":
                 processes[0].send_signal(signal.SIGKILL)
-            else:
+            elif struck == "server":
                 server.kill()
                 server.start()
-                client = await server.connect()
+            else:
+                redis.kill()
+                await made(simulator, 150)
+                redis.start()
             return await fleet.result()
 
-    with workers(2, server, simulator, tmp_path, *PACED) as processes:
+    shared = ("--shared-budget", redis.url)
+    with workers(2, server, simulator, tmp_path, *PACED, *shared) as processes:
         report = anyio.run(fleet, processes)
     all_well(report, simulator)

@@ -24,11 +24,17 @@ class Record(Protocol):
     Attributes:
         account: What was known of the launch when this process was given it. The launch goes on
             from there, and leaves alone whatever had settled.
+        pause: Seconds for which what nobody waits for may gather before it is kept.
     """
 
     @property
     def account(self) -> Account:
         """What was known of the launch."""
+        ...
+
+    @property
+    def pause(self) -> float:
+        """Seconds for which what nobody waits for may gather."""
         ...
 
     async def append(self, events: Sequence[LaunchEvent]) -> None:
@@ -48,6 +54,8 @@ class Record(Protocol):
 
 class FileRecord:
     """A journal, whose disk nobody waits for but the launch."""
+
+    pause = 0.0
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal

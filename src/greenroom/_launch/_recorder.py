@@ -99,6 +99,8 @@ class Recorder:
         while True:
             await self._changed.wait()
             self._changed = anyio.Event()
+            if self._journal is not None and self._journal.pause:
+                await anyio.sleep(self._journal.pause)
             await self.commit()
             if self.error is not None:
                 await anyio.sleep(PATIENCE)

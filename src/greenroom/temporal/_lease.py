@@ -9,8 +9,8 @@ through. Here each is a call whose answer is waited for. So three things are kno
   its next create**: the server no longer knows it, and refuses the heartbeat.
 - While the server is away nothing new is created; what was created is still waited for.
 
-The library's own heartbeats are sent besides, with the same details, for it stops an activity that
-does not use them.
+The library's own heartbeats are sent besides, now and then and with the same details, for it stops
+an activity that does not use them.
 """
 
 from __future__ import annotations
@@ -86,7 +86,10 @@ class Lease:
         """
         while True:
             await anyio.sleep(self._interval)
-            await self.renew()
+            async with self._one_by_one:
+                details = self._details()
+                activity.heartbeat(details)
+                await self._renew(details)
 
     async def renew(self) -> None:
         """Tell the server how far things are, and wait until it has heard of it.
@@ -95,32 +98,32 @@ class Lease:
             LeaseLost: It is lost, or was left.
         """
         async with self._one_by_one:
-            details, tries = self._details(), 0
-            activity.heartbeat(details)
-            while True:
-                if self.lost or (self._left and tries):
-                    raise LeaseLost("this worker no longer has the shard", "")
-                try:
-                    await self._handle.heartbeat(
-                        details, rpc_timeout=timedelta(seconds=CALL_TIMEOUT)
-                    )
-                except AsyncActivityCancelledError as error:
-                    if error.details is not None and not error.details.cancel_requested:
-                        self._lose(f"it was paused or reset: {error.details}")
-                        continue
-                    self._stop()
-                except RPCError as error:
-                    if error.status in GONE:
-                        self._lose(error.message)
-                        continue
-                    if tries == 0:
-                        self._log.warning("fleet.unheard", error=error.message)
-                    tries += 1
-                    await anyio.sleep(AGAIN.delay(tries))
+            await self._renew(self._details())
+
+    async def _renew(self, details: str) -> None:
+        tries = 0
+        while True:
+            if self.lost or (self._left and tries):
+                raise LeaseLost("this worker no longer has the shard", "")
+            try:
+                await self._handle.heartbeat(details, rpc_timeout=timedelta(seconds=CALL_TIMEOUT))
+            except AsyncActivityCancelledError as error:
+                if error.details is not None and not error.details.cancel_requested:
+                    self._lose(f"it was paused or reset: {error.details}")
                     continue
-                if tries:
-                    self._log.info("fleet.heard")
-                return
+                self._stop()
+            except RPCError as error:
+                if error.status in GONE:
+                    self._lose(error.message)
+                    continue
+                if tries == 0:
+                    self._log.warning("fleet.unheard", error=error.message)
+                tries += 1
+                await anyio.sleep(AGAIN.delay(tries))
+                continue
+            if tries:
+                self._log.info("fleet.heard")
+            return
 
     def leave(self) -> None:
         """Try each renewal once: where the server is away, nobody waits for it any more."""
@@ -134,11 +137,16 @@ class Lease:
 class LeasedRecord:
     """The record of a shard: what is kept of it, kept by the server.
 
+    What is about to be created waits for a heartbeat. What was seen and what settled goes with the
+    next one, or gathers for a second: a server has a write to do for each.
+
     Args:
         account: What was known of the shard.
         kept: What was kept of it.
         lease: The lease.
     """
+
+    pause = 1.0
 
     def __init__(self, account: Account, kept: Kept, lease: Lease) -> None:
         self.account = account
