@@ -1,11 +1,15 @@
+import os
 import random
+import threading
 
 import anyio
+import anyio.to_thread
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import greenroom
+from greenroom import _limiter as limiter_module
 from greenroom import testing
 from greenroom._limiter import (
     CUT,
@@ -524,3 +528,82 @@ def test_a_shorter_pause_that_is_asked_for_later_does_not_cut_a_longer_one_short
         assert anyio.current_time() - began >= 60.0
 
     run(main)
+
+
+def granted_at(limiter, calls):
+    async def main():
+        began = anyio.current_time()
+        for _ in range(calls):
+            await limiter.acquire()
+        return anyio.current_time() - began
+
+    return main
+
+
+def test_a_limiter_goes_over_to_the_next_event_loop_with_what_is_left_of_its_budget(run):
+    """A clock that begins anew, as that of virtual time does, must not stop it either."""
+    limiter = greenroom.RateLimiter(max_rate=1, burst=5)
+    assert run(granted_at(limiter, 105)) == pytest.approx(100 + SKEW)
+    for _ in range(2):
+        assert run(granted_at(limiter, 5)) == pytest.approx(5, abs=0.1)
+    assert testing.run(granted_at(limiter, 5), backend="trio") == pytest.approx(5, abs=0.1)
+
+
+def test_a_pause_that_the_service_asked_for_outlives_the_event_loop(run):
+    limiter = greenroom.RateLimiter(max_rate=10, burst=5)
+
+    async def throttled():
+        await limiter.acquire()
+        limiter.slow_down(retry_after=60)
+
+    run(throttled)
+    assert run(granted_at(limiter, 1)) == pytest.approx(60, abs=0.1)
+
+
+def test_the_time_between_two_event_loops_fills_the_bucket(monkeypatch, run):
+    limiter = greenroom.RateLimiter(max_rate=1, burst=5)
+    run(granted_at(limiter, 5))
+    later = limiter_module.time.monotonic() + 60
+    monkeypatch.setattr(limiter_module.time, "monotonic", lambda: later)
+    assert run(granted_at(limiter, 5)) == 0
+
+
+def test_one_who_hung_when_the_last_event_loop_ended_does_not_hold_the_next(run):
+    limiter = greenroom.RateLimiter(max_rate=0.001)
+
+    async def abandoned():
+        await limiter.acquire()
+        limiter._queue.acquire_nowait()
+
+    run(abandoned)
+    assert run(granted_at(limiter, 1)) == pytest.approx(1000, abs=1)
+
+
+@pytest.mark.parametrize("first", ["asyncio", "trio"])
+@pytest.mark.parametrize("limiter", [greenroom.RateLimiter(9, burst=9), AdaptiveRateLimiter(50)])
+def test_a_limiter_serves_one_event_loop_at_a_time(first, limiter):
+    async def both():
+        await limiter.acquire()
+        told = "belongs to another event loop, which still runs.*RateLimiter.10, share=0.5"
+        with pytest.raises(greenroom.ConfigurationError, match=told):
+            await anyio.to_thread.run_sync(anyio.run, limiter.acquire)
+        await limiter.acquire()
+
+    anyio.run(both, backend=first)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_limiter_serves_a_process_that_was_forked_from_within_its_event_loop():
+    limiter = greenroom.RateLimiter(max_rate=9, burst=9)
+
+    async def main():
+        await limiter.acquire()
+        if (child := os.fork()) == 0:
+            served = threading.Thread(target=anyio.run, args=(limiter.acquire,))
+            served.start()
+            served.join()
+            os._exit(limiter._granted)
+        return child
+
+    _, status = os.waitpid(anyio.run(main), 0)
+    assert os.waitstatus_to_exitcode(status) == 2

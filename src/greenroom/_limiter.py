@@ -36,10 +36,14 @@ saw, from 0.7 of its top to just above the quota, or a fifth above where the ser
 from __future__ import annotations
 
 import math
+import os
+import time
+from asyncio import AbstractEventLoop
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import anyio
+import anyio.lowlevel
 
 from greenroom import _arguments
 from greenroom._errors import ConfigurationError
@@ -219,24 +223,59 @@ class AdaptiveBucket(TokenBucket):
 
 
 class _QueuedLimiter:
-    """A bucket and the queue before it."""
+    """A bucket and the queue before it.
+
+    It belongs to the event loop that runs where it is first asked: a queue is nobody's in two. When
+    that loop has ended it goes over to the next one, and the bucket with it, as full as it is by
+    then: to end a loop is not a way around the budget.
+    """
 
     def __init__(self, bucket: TokenBucket) -> None:
         self._bucket = bucket
         self._queue = anyio.Lock()
         self._granted = 0
         self._throttled = 0
+        self._loop: Any = None
+        self._process = 0
+        self._ahead = 0.0  # seconds by which the bucket's time is ahead of the loop's
+        self._seen = (0.0, 0.0)  # the bucket's time and the machine's, when it was last asked
+
+    def bind(self) -> None:
+        """Belong to the event loop that runs here, as the first call that is asked for does.
+
+        Raises:
+            ConfigurationError: The limiter belongs to another event loop, which still runs.
+        """
+        loop = anyio.lowlevel.current_token().native_token
+        if loop is self._loop:
+            return
+        if self._loop is not None:
+            if self._process == os.getpid() and _runs(self._loop):  # a fork has no loop
+                raise ConfigurationError(
+                    f"{self!r} belongs to another event loop, which still runs: its budget cannot "
+                    "be kept in two. Run everything that shares it in one loop, as all of "
+                    "greenroom.sync does, or give each its part: RateLimiter(10, share=0.5)"
+                )
+            seen, then = self._seen
+            self._ahead = seen + time.monotonic() - then - anyio.current_time()
+            self._queue = anyio.Lock()
+        self._loop, self._process = loop, os.getpid()
 
     async def acquire(self) -> None:
-        """Wait for leave to make one call, in the order of asking."""
+        """Wait for leave to make one call, in the order of asking.
+
+        Raises:
+            ConfigurationError: As `bind` does.
+        """
+        self.bind()
         async with self._queue:
             # The bucket may be cut during the sleep, so it is asked again: no event to wait for.
-            while (pause := self._bucket.ready_in(since := anyio.current_time())) > 0:
+            while (pause := self._bucket.ready_in(since := self._now())) > 0:
                 try:
                     await anyio.sleep(max(pause, _SHORTEST))
                 finally:
-                    self._bucket.delayed(since, anyio.current_time())
-            self._bucket.take(anyio.current_time())
+                    self._bucket.delayed(since, self._now())
+            self._bucket.take(self._now())
             self._granted += 1
 
     def refund(self) -> None:
@@ -250,19 +289,25 @@ class _QueuedLimiter:
         Args:
             retry_after: Seconds that the service asks for; nothing is granted before they are over.
         """
+        self.bind()
         self._throttled += 1
-        self._bucket.throttled(anyio.current_time(), retry_after)
+        self._bucket.throttled(self._now(), retry_after)
 
     def statistics(self) -> LimiterStatistics:
         """Return the present figures. Only where an event loop runs."""
         return LimiterStatistics(
             max_rate=self._bucket.max_rate,
-            rate=self._bucket.rate(anyio.current_time()),
+            rate=self._bucket.rate(anyio.current_time() + self._ahead),
             burst=self._bucket.burst,
             granted=self._granted,
             throttled=self._throttled,
             waiting=self._queue.statistics().tasks_waiting,
         )
+
+    def _now(self) -> float:
+        now = anyio.current_time() + self._ahead
+        self._seen = (now, time.monotonic())
+        return now
 
 
 class RateLimiter(_QueuedLimiter):
@@ -335,6 +380,17 @@ class AdaptiveRateLimiter(_QueuedLimiter):
 
     def __repr__(self) -> str:
         return f"AdaptiveRateLimiter({self._shown})"
+
+
+def _runs(loop: Any) -> bool:
+    """Return whether an event loop runs: one of asyncio, or the token of one of trio."""
+    if isinstance(loop, AbstractEventLoop):
+        return loop.is_running()
+    try:
+        loop.run_sync_soon(int)  # which does nothing
+    except RuntimeError:  # trio.RunFinishedError
+        return False
+    return True
 
 
 def _share(value: float) -> float:
