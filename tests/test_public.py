@@ -15,6 +15,7 @@ MODULES = [
     "greenroom.sources.nimble",
     "greenroom.sources.workspaces",
     "greenroom.sources.workspaces_instances",
+    "greenroom.sync",
 ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import assert_type
 
 import greenroom
-from greenroom import events, otel
+from greenroom import events, otel, sync
 from greenroom.sources import ec2, nimble
 from greenroom.testing import ScriptedSource
 
@@ -106,3 +106,24 @@ async def a_studio() -> None:
 
 def mistaken() -> None:
     greenroom.lunch  # type: ignore[attr-defined]  # noqa: B018
+
+
+def without_an_event_loop(ids: list[str]) -> None:
+    opening = nimble.connect(studio_id="s", endpoint_url="http://127.0.0.1:1")
+    with sync.Poller(opening, limiter=greenroom.RateLimiter(10)) as poller:
+        assert_type(poller.wait("s-1", until="READY", timeout=5), greenroom.WaitResult)
+        assert_type(poller.wait_all(ids, until="READY", timeout=5), greenroom.WaitResults)
+        for result in poller.as_completed(ids, until="READY", timeout=5):
+            assert_type(result, greenroom.WaitResult)
+        with poller.watch(ids, timeout=60) as changes:
+            for change in changes:
+                assert_type(change, greenroom.Transition)
+        poller.on("READY", greet)
+        poller.on(greenroom.Verdict.FAILURE, print)
+        assert_type(poller.statistics(), greenroom.PollerStatistics)
+    with sync.connect(ec2.connect(region_name="us-west-2")) as instances:
+        assert_type(sync.launch(instances, []), greenroom.LaunchReport)
+        assert_type(
+            sync.call(greenroom.act, instances, "stop", ids, timeout=60), greenroom.WaitResults
+        )
+        assert_type(sync.wait(instances, "i-1", until="running", timeout=60), greenroom.WaitResult)
