@@ -21,6 +21,7 @@ import pytest
 
 import greenroom
 from greenroom import Every, RateLimiter, Verdict, sync
+from greenroom._waiting import Group
 from greenroom.simulator import Settings, serve
 from greenroom.sources import nimble
 from greenroom.testing import ScriptedSource
@@ -163,6 +164,22 @@ def test_leaving_the_results_early_leaves_the_waits(how, interrupt):
             dropping = threading.Thread(target=held.clear)
             dropping.run() if how == "dropped" else dropping.start()
         until(lambda: not poller.statistics().waiting)
+
+
+def test_dropped_results_are_let_go_of_in_the_loop(monkeypatch):
+    threads = []
+    leave_later = Group.leave_later
+
+    def leaves_later(group):
+        threads.append(threading.current_thread().name)
+        leave_later(group)
+
+    monkeypatch.setattr(Group, "leave_later", leaves_later)
+    with sync.Poller(never("s-1"), schedule=OFTEN) as poller:
+        results = poller.as_completed(["s-1"], until="READY", timeout=None)
+        del results
+        until(lambda: threads)
+    assert threads == ["greenroom.sync"]
 
 
 def test_a_watch_tells_every_change_until_its_time_is_over():
