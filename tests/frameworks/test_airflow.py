@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import aclosing, asynccontextmanager
+from contextvars import ContextVar
 
 import anyio
 import pytest
@@ -34,6 +35,7 @@ async def connect(**where):
     """What `source` names: a place with sessions in it."""
     opened.append(where)
     yield places[where["place"]]
+    await anyio.sleep(where.get("closing", 0))
     where["closed"] = "yes"
 
 
@@ -181,6 +183,41 @@ def test_the_last_who_is_cancelled_leaves_nothing_behind():
 
     run(main)
     assert opened == [{"place": "studio", "closed": "yes"}]
+
+
+def test_one_who_is_cancelled_twice_does_not_disturb_the_closing():
+    places["studio"] = ScriptedSource({"s-0": [(0, "CREATE_IN_PROGRESS")]})
+    where = {"place": "studio", "closing": 5}
+
+    async def main():
+        task = asyncio.create_task(fired(trigger(["s-0"], source_kwargs=where)))
+        for _ in range(2):
+            await anyio.sleep(1)
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await anyio.sleep(10)
+
+    run(main)
+    assert [each["closed"] for each in opened] == ["yes"]
+
+
+def test_what_is_shared_has_nothing_of_the_context_of_the_first():
+    of_a_trigger = ContextVar("of_a_trigger", default=None)
+    seen = set()
+
+    class Sees(ScriptedSource):
+        async def describe(self, ids, /):
+            seen.add(of_a_trigger.get())
+            return await super().describe(ids)
+
+    async def main():
+        of_a_trigger.set("the first")
+        await fired(trigger(["s-0"]))
+
+    places["studio"] = Sees(coming_up(1))
+    run(main)
+    assert seen == {None}
 
 
 def test_what_cannot_be_opened_fails_each_trigger_and_is_tried_anew_by_the_next():
