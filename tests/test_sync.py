@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import anyio
@@ -20,7 +20,7 @@ import anyio.to_thread
 import pytest
 
 import greenroom
-from greenroom import Every, RateLimiter, Verdict, sync
+from greenroom import Every, RateLimiter, Verdict, _portal, sync
 from greenroom._waiting import Group
 from greenroom.simulator import Settings, serve
 from greenroom.sources import nimble
@@ -301,6 +301,29 @@ def test_ctrl_c_ends_the_opening_of_a_connection(interrupt):
     with pytest.raises(KeyboardInterrupt), sync.connect(hangs()):
         pass
     assert steps == ["begun", "ended"]
+
+
+def test_ctrl_c_right_after_a_connection_was_opened_closes_it(monkeypatch):
+    steps = []
+
+    @asynccontextmanager
+    async def connection():
+        try:
+            yield never()
+        finally:
+            steps.append("closed")
+
+    class Interrupts(Future):
+        def result(self, timeout=None):
+            opened = super().result(timeout)
+            if not isinstance(opened, ScriptedSource):
+                return opened
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(_portal, "Future", Interrupts)
+    with pytest.raises(KeyboardInterrupt), sync.connect(connection()):
+        pass
+    assert steps == ["closed"]
 
 
 def test_leaving_by_an_exception_cancels_callbacks_and_closes_the_connection_gently():

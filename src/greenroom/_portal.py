@@ -103,7 +103,7 @@ class _Errand(Generic[T]):
             self._portal.start_task_soon(self._run)
             return news.result()
         except BaseException:
-            self._end(news)
+            self._end()
             raise
 
     def wait(self) -> T:
@@ -111,12 +111,12 @@ class _Errand(Generic[T]):
         try:
             return self.result.result()
         except BaseException:
-            self._end(self.result)
+            self._end()
             raise
 
-    def _end(self, news: Future[V]) -> None:
-        """Cancel it and wait for its end, where whoever waited for news was interrupted."""
-        if not news.done() and self._portal.call(self._cancel):
+    def _end(self) -> None:
+        """Cancel it and wait for its end, where whoever waited was interrupted before that."""
+        if not self.result.done() and self._portal.call(self._cancel):
             self.result.exception()
 
     def _cancel(self) -> bool:
