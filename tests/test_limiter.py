@@ -607,3 +607,19 @@ def test_a_limiter_serves_a_process_that_was_forked_from_within_its_event_loop()
 
     _, status = os.waitpid(anyio.run(main), 0)
     assert os.waitstatus_to_exitcode(status) == 2
+
+
+def test_a_poller_is_refused_the_limiter_of_another_event_loop():
+    limiter = greenroom.RateLimiter(9, burst=9)
+
+    async def waits():
+        await greenroom.wait(
+            testing.ScriptedSource({}), "s-1", until="READY", timeout=0, limiter=limiter
+        )
+
+    async def both():
+        await limiter.acquire()
+        with pytest.raises(greenroom.ConfigurationError, match="belongs to another event loop"):
+            await anyio.to_thread.run_sync(anyio.run, waits)
+
+    anyio.run(both)

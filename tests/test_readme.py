@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import anyio
+import anyio.from_thread
 import pytest
 from aiobotocore.session import get_session
 from moto.backends import get_backend
@@ -63,6 +64,17 @@ async def test_waiting_for_one_and_for_many_works_as_written(examples, capsys):
         await examples["one"](simulator.url, ids[0])
         assert f"{ids[0]} is READY since" in capsys.readouterr().out
         results = await examples["many"](simulator.url, ids)
+    assert len(results.succeeded) == 12
+    assert f"{ids[3]} is ready" in capsys.readouterr().out
+
+
+def test_waiting_without_an_event_loop_works_as_written(examples, capsys):
+    with (
+        anyio.from_thread.start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(serve(QUICK, speed=50)) as simulator,
+    ):
+        ids = portal.call(create, simulator.url, 12)
+        results = examples["without_a_loop"](simulator.url, ids)
     assert len(results.succeeded) == 12
     assert f"{ids[3]} is ready" in capsys.readouterr().out
 

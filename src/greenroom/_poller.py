@@ -117,7 +117,8 @@ class Poller:
     Raises:
         ConfigurationError: A duration is negative, NaN or infinite, the source lacks something that
             a source has, its `max_batch` is not a whole number of at least 1, or `schedule` or
-            `limiter` is none.
+            `limiter` is none. On entering: the limiter belongs to another event loop, which still
+            runs.
     """
 
     def __init__(
@@ -159,6 +160,8 @@ class Poller:
     async def __aenter__(self) -> Self:
         if self._tasks is not None:
             raise PollerClosed("this poller has been entered before; make a new Poller(...)")
+        if (bind := getattr(self.limiter, "bind", None)) is not None:
+            bind()  # which refuses a second event loop
         self._tasks = anyio.create_task_group()
         self._polling = anyio.CancelScope()
         await self._tasks.__aenter__()

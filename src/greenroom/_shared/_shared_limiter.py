@@ -120,7 +120,7 @@ class SharedRateLimiter:
             ConfigurationError: Redis refuses, and never did otherwise; or this limiter is closed,
                 or belongs to another event loop.
         """
-        self._check_loop()
+        self.bind()
         async with self._queue:
             while (pause := await self._pause()) > 0:  # noqa: ASYNC110  # nobody here would set an event
                 await anyio.sleep(max(_SHORTEST, min(pause, NAP)))
@@ -240,7 +240,12 @@ class SharedRateLimiter:
         if not away.heals and not self._contact.known:
             raise ConfigurationError(f"{self!r} cannot be used: {away}")
 
-    def _check_loop(self) -> None:
+    def bind(self) -> None:
+        """Belong to the event loop that runs.
+
+        Raises:
+            ConfigurationError: It belongs to another one.
+        """
         here = anyio.lowlevel.current_token()
         if self._loop is None:
             self._loop = here
