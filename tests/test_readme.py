@@ -17,6 +17,7 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.server import ThreadedMotoServer
 from tests.shared_budget.server import Server
+from tests.temporal.servers import temporal_server
 
 import greenroom
 from greenroom import Verdict, otel
@@ -197,7 +198,8 @@ def test_every_command_shown_exists_with_its_options(capsys):
         if not command.startswith("greenroom "):
             continue
         name, *arguments = shlex.split(command)[1:]
-        assert main([name, "--help"]) == 0
+        named = [name, arguments.pop(0)] if name == "fleet" else [name]
+        assert main([*named, "--help"]) == 0
         help_ = capsys.readouterr().out
         for option in arguments:
             assert not option.startswith("--") or option in help_, (name, option)
@@ -253,3 +255,18 @@ def test_telemetry_is_switched_on_as_written(examples):
         assert greenroom.Poller(ScriptedSource({})).observer is not None
     finally:
         otel.uninstrument()
+
+
+@pytest.mark.asyncio
+async def test_a_fleet_is_launched_as_written(examples, temporal):
+    async with serve(QUICK, speed=50) as simulator, anyio.create_task_group() as tasks:
+        tasks.start_soon(examples["at_work"], temporal.address, simulator.url)
+        report = await examples["monday"](temporal.address)
+        tasks.cancel_scope.cancel()
+    assert len(report.succeeded) == 60
+
+
+@pytest.fixture
+def temporal(tmp_path):
+    with temporal_server(tmp_path) as server:
+        yield server
