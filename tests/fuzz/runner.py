@@ -151,8 +151,12 @@ def _walled_in(patch: pytest.MonkeyPatch, *, working: bool) -> Iterator[None]:
 
 @contextmanager
 def _patience() -> Iterator[None]:
+    """Let the body hang for so long, and no more, whatever becomes of the exception in it."""
+    hung: list[Hung] = []
+
     def hang(*_: object) -> None:
-        raise Hung(f"it takes more than {PATIENCE:g} s")
+        hung.append(Hung(f"it takes more than {PATIENCE:g} s"))
+        raise hung[0]
 
     before = signal.signal(signal.SIGALRM, hang)
     signal.setitimer(signal.ITIMER_REAL, PATIENCE)
@@ -161,6 +165,8 @@ def _patience() -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        if hung:
+            raise hung[0]
 
 
 File = tuple[int, int, bytes]

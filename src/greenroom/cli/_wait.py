@@ -204,6 +204,8 @@ async def watch(asked: Asked, report: Report, screen: Screen) -> int:
                         run.tell(change)
                 except (AccessDenied, InvalidRequest) as error:
                     run.refuse(error)
+                else:
+                    break  # nothing comes any more, as where the poller broke
         run.tally.counts[Verdict.CANCELLED] = len(asked.ids) - run.tally.counts[Verdict.ERROR]
         run.summarise()
     return run.tally.exit_status
