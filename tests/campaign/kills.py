@@ -44,10 +44,11 @@ EARLY = 0.2
 """How many blows, of all, come before the process has the journal."""
 STRIKES = 10
 """Blows that one launch gets, if it does not end before."""
-WORKSTATIONS = 300
 CREATES = 12
-"""Creates a second, and at once: so few that no launch is over before its last blow, however slow
-the machine. Ten lives of at most 1.3 s make 276 of 300."""
+"""Creates a second, and at once."""
+WORKSTATIONS = 30
+"""Workstations for each blow: so many that no launch is over before its last one, however slow the
+machine, for a life of at most 1.3 s makes 28."""
 SPEED = 40.0
 BEGINS = 10.0
 """Seconds in which a process takes hold of its journal, on a slow machine."""
@@ -132,6 +133,7 @@ class Struck:
 
     def __post_init__(self) -> None:
         self.journal = self.folder / "run.db"
+        self.keys = [str(number) for number in range(1, self.strikes * WORKSTATIONS + 1)]
         self._draw = random.Random(self.seed)
         self._manner = MANNERS[self.seed % len(MANNERS)]
 
@@ -156,8 +158,8 @@ class Struck:
     def _judged(self, simulator: Simulator, told: Mapping[str, Mapping[str, Any]]) -> Counter[str]:
         """Hold what was recorded and what was told against what truly happened."""
         report = read_report(self.journal)
-        verdicts = judge(report, simulator.truth(), KEYS, deleted="delete" in self._manner)
-        promise(sorted(told, key=int) == [*KEYS], f"outcomes of {sorted(told, key=int)}")
+        verdicts = judge(report, simulator.truth(), self.keys, deleted="delete" in self._manner)
+        promise(sorted(told, key=int) == self.keys, f"outcomes of {sorted(told, key=int)}")
         for key, result in report.items():
             outcome = told[key]
             was = (outcome["id"], outcome["verdict"], outcome["state"], outcome["attempts"])
@@ -172,7 +174,7 @@ class Struck:
     @contextmanager
     def _process(self) -> Iterator[subprocess.Popen[str]]:
         command = (
-            *("launch", "--launch-profile-id", "lp", "--count", str(WORKSTATIONS)),
+            *("launch", "--launch-profile-id", "lp", "--count", str(len(self.keys))),
             *("--instance-type", "g4dn.xlarge", "--instance-type", "g5.xlarge", "--canary", "0"),
             *("--create-rate", str(CREATES), "--rate", "100", "--every", "100ms"),
             *("--output", "json"),
@@ -246,12 +248,9 @@ class Struck:
         promise(status in (0, 1, 130), f"it ended with {status}: {err}")
         promise("Traceback" not in err, err)
         if (told := outcomes(out)) or status != 130:
-            promise(sorted(told, key=int) == [*KEYS], f"it told of {sorted(told)}")
+            promise(sorted(told, key=int) == self.keys, f"it told of {sorted(told)}")
             promise('"event": "summary"' in out.splitlines()[-1], out.splitlines()[-1])
             promise(f"--journal {self.journal} --resume" in err or status != 130, err)
-
-
-KEYS = tuple(str(number) for number in range(1, WORKSTATIONS + 1))
 
 
 def _ends(process: subprocess.Popen[str], seconds: float) -> bool:

@@ -1,6 +1,6 @@
 """Signals at any moment, then --resume: nothing lost, nothing made twice, no verdict wrong.
 
-Real processes; the studio lives on in this one. Three launches of 300 are killed ten times each,
+Real processes; the studio lives on in this one. Three launches of 120 are killed four times each,
 and then left to finish; others are asked to end, or put to sleep. `tests/campaign/kills.py` is how,
 and has the campaign.
 """
@@ -10,16 +10,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.campaign.kills import STRIKES, Struck
+from tests.campaign.kills import WORKSTATIONS, Struck
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
+STRIKES = 4
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_launch_survives_being_killed(tmp_path: Path, seed: int) -> None:
     struck = Struck(seed, "kill", STRIKES, tmp_path)
-    assert struck.run().total() == 300
+    assert struck.run().total() == STRIKES * WORKSTATIONS
     assert struck.blows["kill"] == STRIKES
 
 
@@ -27,6 +30,6 @@ def test_a_launch_survives_being_killed(tmp_path: Path, seed: int) -> None:
 def test_a_launch_survives_being_asked_to_end_or_put_to_sleep(
     tmp_path: Path, way: str, seed: int
 ) -> None:
-    struck = Struck(seed, way, 5, tmp_path)
-    assert struck.run().total() == 300
-    assert struck.blows[way] == 5
+    struck = Struck(seed, way, STRIKES, tmp_path)
+    assert struck.run().total() == STRIKES * WORKSTATIONS
+    assert struck.blows[way] == STRIKES

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from greenroom import JournalError, read_report
+from greenroom import JournalError, Poller, read_report
 from greenroom._launch._events import StreamAccess, StreamReady
 from greenroom._launch._journal import Journal, read_journal
+from greenroom.cli import _wait
 from greenroom.cli.launch._run import url_file
 
 if TYPE_CHECKING:
@@ -551,7 +552,11 @@ def test_sessions_are_stopped_started_and_deleted(studio: Start, create: Create,
     assert ran.events[-1]["calls"] >= 5
 
 
-def test_what_cannot_be_started_is_told(studio: Start, create: Create, run: Run) -> None:
+def test_what_cannot_be_started_is_told(
+    studio: Start, create: Create, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brief = {"settle": 0.5, "not_found_grace": 0.5}
+    monkeypatch.setattr(_wait, "Poller", lambda source, **given: Poller(source, **given | brief))
     (session_id,) = create(studio(create=BROKEN))
     ran = run("start", "nimble-session", session_id, *FAST[:4])
     assert ran.status == 1
