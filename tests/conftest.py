@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Literal
@@ -18,6 +19,12 @@ hypothesis.settings.load_profile("greenroom")
 
 Backend = Literal["asyncio", "trio"]
 Run = Callable[[Callable[[], Awaitable[Any]]], Any]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return two workers a core: who waits for a process or a socket leaves it to another."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import sqlite3
@@ -24,6 +25,7 @@ from greenroom.cli.launch import _run
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from types import ModuleType
 
     from tests.cli.conftest import Ran
 
@@ -228,9 +230,16 @@ def test_a_share_leaves_the_rest_to_others(studio: Start, create: Create, run: R
 
 
 def test_a_quota_is_found_out(
-    studio: Start, create: Create, run: Run, made: list[dict[str, Any]]
-) -> None:
-    ids = create(studio(speed=1.0, create={"median_s": 2, "sigma": 0}), 2)
+    studio: Start, create: Create, run: Run, monkeypatch: pytest.MonkeyPatch,
+    made: list[dict[str, Any]],
+) -> None:  # fmt: skip
+    simulator = studio(speed=1.0, create={"median_s": 1e6, "sigma": 0})
+
+    def ready_in_two_seconds() -> None:
+        asyncio.get_running_loop().call_later(2, simulator.clock.advance, 1e6)
+
+    _once_seen(monkeypatch, _wait, 2, ready_in_two_seconds)
+    ids = create(simulator, 2)
     ran = run(*_wait_for(*ids), "--every", "20ms", "--rate", "auto", "--output", "json")
     assert ran.status == 0
     assert ran.events[-1]["success"] == 2
@@ -253,21 +262,7 @@ def test_a_history_is_used(
     made: list[dict[str, Any]], history: Path, tmp_path: Path,
 ) -> None:  # fmt: skip
     simulator = studio(create={"median_s": 1e6, "sigma": 0})
-    begun: set[str] = set()
-
-    def ready_once_all_were_seen(change: Transition) -> None:
-        begun.add(change.id)
-        if len(begun) == 3:
-            simulator.clock.advance(1e6)
-
-    make = _run.Poller
-
-    def watched(source: Any, **given: Any) -> Poller:
-        poller = make(source, **given)
-        poller.on("CREATE_IN_PROGRESS", ready_once_all_were_seen)
-        return poller
-
-    monkeypatch.setattr(_run, "Poller", watched)
+    _once_seen(monkeypatch, _run, 3, lambda: simulator.clock.advance(1e6))
     journal = tmp_path / "run.db"
     launched = ("launch", *LP, "--count", "3", "--journal", str(journal), "--ceiling", "100ms")
     assert run(*launched, "--history", str(history)).status == 0
@@ -371,6 +366,26 @@ def test_budgets_tell_their_figures() -> None:
         assert Pacing(10, 20, share=0.5).limiter().statistics().burst == 10
 
     anyio.run(figures)
+
+
+def _once_seen(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, count: int, do: Callable[[], object]
+) -> None:
+    """Do something when so many sessions were seen on their way."""
+    seen: set[str] = set()
+    make = module.Poller
+
+    def look(change: Transition) -> None:
+        seen.add(change.id)
+        if len(seen) == count:
+            do()
+
+    def watched(source: Any, **given: Any) -> Poller:
+        poller: Poller = make(source, **given)
+        poller.on("CREATE_IN_PROGRESS", look)
+        return poller
+
+    monkeypatch.setattr(module, "Poller", watched)
 
 
 def _journal(directory: Path, options: dict[str, Any]) -> Path:
