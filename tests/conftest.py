@@ -11,6 +11,7 @@ from typing import Any, Literal
 import hypothesis
 import pytest
 import structlog
+from botocore.loaders import JSONFileLoader
 
 from greenroom import testing
 
@@ -25,6 +26,21 @@ Run = Callable[[Callable[[], Awaitable[Any]]], Any]
 def pytest_xdist_auto_num_workers() -> int:
     """Return two workers a core: who waits for a process or a socket leaves it to another."""
     return 2 * (os.cpu_count() or 1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def models_read_once() -> Iterator[None]:
+    """Spare hundreds of sessions of botocore the 40 ms in which each reads the same files."""
+    load, read = JSONFileLoader.load_file, {}
+
+    def load_once(self: JSONFileLoader, path: str) -> Any:
+        if path not in read and (found := load(self, path)) is not None:
+            read[path] = found
+        return read.get(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", load_once)
+        yield
 
 
 @pytest.fixture(autouse=True)
