@@ -13,9 +13,7 @@ import anyio
 import anyio.from_thread
 import pytest
 from aiobotocore.session import get_session
-from moto.backends import get_backend
-from moto.core import DEFAULT_ACCOUNT_ID
-from moto.server import ThreadedMotoServer
+from tests.moto_server import served
 from tests.shared_budget.server import Server
 from tests.temporal.servers import temporal_server
 
@@ -163,13 +161,8 @@ def test_a_kind_of_your_own_is_at_most_sixty_lines():
 
 @pytest.fixture
 def moto():
-    # Read here what is megabytes of JSON: a first call that waits for it can be answered too late.
-    get_backend("ec2")[DEFAULT_ACCOUNT_ID]["us-west-2"]
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield {"endpoint_url": f"http://{host}:{port}", "region_name": "us-west-2"}
-    server.stop()
+    with served("ec2", "rds") as url:
+        yield {"endpoint_url": url, "region_name": "us-west-2"}
 
 
 @pytest.mark.asyncio

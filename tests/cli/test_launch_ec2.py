@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+from tests.moto_server import served
 
 import greenroom
 from greenroom.sources import ec2
@@ -30,11 +30,8 @@ TEMPLATE = ("--image-id", IMAGE, "--instance-type", "g4dn.xlarge", "--instance-t
 @pytest.fixture
 def moto(credentials: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     monkeypatch.chdir(tmp_path)
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with served("ec2") as url:
+        yield url
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import boto3
 import pytest
 from aiohttp import web
 from anyio.from_thread import start_blocking_portal
-from moto.server import ThreadedMotoServer
+from tests.moto_server import served
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Ran
@@ -28,11 +28,8 @@ UNKNOWN = "i-0000000000000dead"
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with served("ec2", "workspaces") as url:
+        yield url
 
 
 @pytest.fixture

@@ -8,10 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
-
-pytest.importorskip("moto")
-
-from moto.server import ThreadedMotoServer
+from tests.moto_server import served
 
 from greenroom import Poller, Verdict
 from greenroom.sources import botocore_waiter
@@ -22,11 +19,8 @@ Open = Callable[[str], AbstractAsyncContextManager[Any]]
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with served("ec2", "rds") as url:
+        yield url
 
 
 @pytest.fixture
