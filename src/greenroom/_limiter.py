@@ -38,7 +38,6 @@ from __future__ import annotations
 import math
 import os
 import time
-from asyncio import AbstractEventLoop
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -384,8 +383,8 @@ class AdaptiveRateLimiter(_QueuedLimiter):
 
 def _runs(loop: Any) -> bool:
     """Return whether an event loop runs: one of asyncio, or the token of one of trio."""
-    if isinstance(loop, AbstractEventLoop):
-        return loop.is_running()
+    if hasattr(loop, "is_running"):
+        return bool(loop.is_running())
     try:
         loop.run_sync_soon(int)  # which does nothing
     except RuntimeError:  # trio.RunFinishedError
