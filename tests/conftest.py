@@ -24,8 +24,8 @@ Run = Callable[[Callable[[], Awaitable[Any]]], Any]
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Return two workers a core: who waits for a process or a socket leaves it to another."""
-    return 2 * (os.cpu_count() or 1)
+    """Return two more than there are cores: who waits for a process leaves his to another."""
+    return (os.cpu_count() or 1) + 2
 
 
 @pytest.fixture(scope="session", autouse=True)
