@@ -87,8 +87,11 @@ def test_a_fleet_survives_a_kill(
             if struck == "worker":
                 processes[0].send_signal(signal.SIGKILL)
             elif struck == "server":
-                server.kill()
-                server.start()
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(fleet.result)  # who waits for it outlives the server too
+                    server.kill()
+                    await anyio.sleep(0.5)
+                    server.start()
             else:
                 redis.kill()
                 await made(simulator, 150)

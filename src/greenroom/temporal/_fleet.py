@@ -6,17 +6,19 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import anyio
 from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
 
-from greenroom import _arguments
-from greenroom._errors import ConfigurationError, SpecError
+from greenroom import _arguments, _log
+from greenroom._errors import ConfigurationError, SpecError, Unavailable
 from greenroom._launch._policy import LaunchPolicy
 from greenroom._launch_kind import LaunchKind, launch_kind
+from greenroom._schedule import Backoff
 from greenroom._specs import SpecLike, WorkstationSpec, check_specs
+from greenroom.temporal._answers import answered
 from greenroom.temporal._history import HistoryReader, shard_of
 from greenroom.temporal._orders import (
     CANCEL,
@@ -43,6 +45,9 @@ USUAL_KIND = "nimble-session"
 
 LARGEST_SHARD = 500
 """Workstations that one shard may have at most: its heartbeats are kept small."""
+
+AGAIN = Backoff(initial=0.5, factor=2.0, ceiling=10.0, floor=0.2)
+"""Seconds between two tries to hear of a fleet."""
 
 MEMO = "greenroom"
 """The name under which a fleet's workflow remembers what it is of."""
@@ -84,7 +89,7 @@ async def launch_fleet(
     Raises:
         SpecError: Some specs cannot be right, or there is a fleet of this id with others.
         ConfigurationError: An argument cannot be right. Nothing was launched.
-        temporalio.service.RPCError: The server cannot be reached, or refuses.
+        AccessDenied, InvalidRequest, Unavailable: Temporal's server refuses, or does not answer.
     """
     if not isinstance(client, Client):
         raise ConfigurationError(
@@ -110,7 +115,7 @@ async def launch_fleet(
     )
     shards = into_shards(check_specs(given, launches.spec), shard_size)
     mark = fingerprint(plan, shards)
-    with suppress(WorkflowAlreadyStartedError):  # and over
+    with answered(id), suppress(WorkflowAlreadyStartedError):  # and over
         await client.start_workflow(
             WORKFLOW,
             args=[plan, shards],
@@ -150,7 +155,7 @@ class Fleet:
 
         Raises:
             ConfigurationError: There is no such fleet.
-            temporalio.service.RPCError: The server cannot be reached, or refuses.
+            AccessDenied, InvalidRequest, Unavailable: The server refuses, or does not answer.
         """
         description = await self._described()
         told = await self._history()
@@ -161,19 +166,24 @@ class Fleet:
     async def result(self) -> LaunchReport:
         """Wait until it is over, and return the account.
 
-        Never raises for a workstation. What is waited for goes on when this is cancelled.
+        Never raises for a workstation, nor because the server is away for a while. What is waited
+        for goes on when this is cancelled.
 
         Raises:
-            ConfigurationError, temporalio.service.RPCError: As for `status`.
+            ConfigurationError: There is no such fleet.
+            AccessDenied, InvalidRequest: The server refuses.
         """
-        try:
-            with suppress(
-                WorkflowFailureError
-            ):  # it was terminated; the account says what is known
-                await self._handle.result()
-        except RPCError as error:
-            raise _explained(self.id, error) from error
-        return (await self.status()).report
+        tries = 0
+        while True:
+            try:
+                with answered(self.id), suppress(WorkflowFailureError):  # it was terminated
+                    await self._handle.result()
+                return (await self.status()).report
+            except Unavailable as error:
+                if tries == 0:
+                    _log.logger(fleet=self.id).warning("fleet.unheard", error=str(error))
+                tries += 1
+                await anyio.sleep(AGAIN.delay(tries))
 
     async def cancel(self, sessions: Sessions = "keep") -> None:
         """Launch nothing more, and return at once; `result` waits until that is done.
@@ -187,7 +197,7 @@ class Fleet:
 
         Raises:
             ConfigurationError: `sessions` is none of these, there is no such fleet, or it is over.
-            temporalio.service.RPCError: The server cannot be reached, or refuses.
+            AccessDenied, InvalidRequest, Unavailable: The server refuses, or does not answer.
         """
         if sessions not in SESSIONS:
             raise ConfigurationError(f"{sessions=} must be one of {', '.join(map(repr, SESSIONS))}")
@@ -195,17 +205,17 @@ class Fleet:
         if told.ended_at is None:
             await self._take_pending(told, await self._described())
         idle = told.records.keys() - told.settled - told.running
+        handed_in = {number: told.records[number] for number in idle}
         try:
-            await self._handle.signal(
-                CANCEL, args=[sessions, {number: told.records[number] for number in idle}]
-            )
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND and told.ended_at is not None:
-                raise ConfigurationError(
-                    f"the fleet {self.id!r} is over: there is nothing to cancel; its sessions can "
-                    "be deleted by their ids"
-                ) from error
-            raise _explained(self.id, error) from error
+            with answered(self.id):
+                await self._handle.signal(CANCEL, args=[sessions, handed_in])
+        except ConfigurationError as error:
+            if told.ended_at is None:
+                raise
+            raise ConfigurationError(
+                f"the fleet {self.id!r} is over: there is nothing to cancel; its sessions can be "
+                "deleted by their ids"
+            ) from error
 
     async def _check_is(self, mark: str) -> None:
         description = await self._described()
@@ -219,10 +229,8 @@ class Fleet:
             )
 
     async def _described(self) -> WorkflowExecutionDescription:
-        try:
+        with answered(self.id):
             description = await self._handle.describe()
-        except RPCError as error:
-            raise _explained(self.id, error) from error
         if description.workflow_type != WORKFLOW:
             raise ConfigurationError(
                 f"{self.id!r} is a workflow {description.workflow_type!r}, and no fleet"
@@ -232,11 +240,9 @@ class Fleet:
     async def _history(self) -> Told:
         """Return what the history tells: what was wanted, and the shards that are over."""
         reader = HistoryReader(self.id, self._client.data_converter)
-        try:
+        with answered(self.id):
             async for event in self._handle.fetch_history_events():
                 await reader.take(event)
-        except RPCError as error:
-            raise _explained(self.id, error) from error
         return reader.told
 
     async def _take_pending(self, told: Told, description: WorkflowExecutionDescription) -> None:
@@ -269,13 +275,3 @@ def _kind_of(specs: Iterable[SpecLike], kind: str | None) -> tuple[list[SpecLike
     if len(named) > 1:
         raise SpecError([f"the specs are of {' and '.join(sorted(named))}: a fleet has one kind"])
     return given, launch_kind(named.pop() if named else USUAL_KIND)
-
-
-def _explained(fleet_id: str, error: RPCError) -> Exception:
-    """Return what to raise in place of a refusal of the server."""
-    if error.status is not RPCStatusCode.NOT_FOUND:
-        return error
-    return ConfigurationError(
-        f"there is no fleet {fleet_id!r} in this namespace: its id may be misspelt, or it was over "
-        "for so long that the server has forgotten it"
-    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
+from greenroom._errors import Unavailable
 from greenroom._launch._lines import Deletion
 from greenroom._states import Verdict
 from greenroom.cli._interrupt import interruptible
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from greenroom.cli.fleet._server import Server
     from greenroom.temporal import Fleet, FleetStatus, Sessions
 
-LOOK = 2.0
+LOOK = 3.0
 """Seconds from one look at a fleet to the next."""
 
 LINE = 10.0
@@ -148,9 +149,17 @@ async def _to_the_end(fleet: Fleet, *, as_json: bool) -> int:
 
 async def _show(fleet: Fleet, quiet: bool) -> None:
     """Say on standard error how far it is, when that changes, and now and then."""
-    said, since = "", -LINE
+    said, since, away = "", -LINE, False
     while True:
-        line = _in_words(await fleet.status())
+        try:
+            line = _in_words(await fleet.status())
+        except Unavailable as error:
+            if not away:
+                click.echo(f"greenroom: trying on: {printable(str(error))}", err=True)
+            away = True
+            await anyio.sleep(LOOK)
+            continue
+        away = False
         now = anyio.current_time()
         if not quiet and line != said and now - since >= LINE / 2:
             click.echo(f"greenroom: {line}", err=True)
