@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -68,12 +68,32 @@ class Held:
         self.server.heartbeats += 1
 
 
+NIMBLE = {"launch_profile_id": "lp"}
+EC2 = {
+    "image_id": "ami-1",
+    "instance_types": ["g5.xlarge", "g4dn.xlarge"],
+    "subnet_ids": ["subnet-1", "subnet-2"],
+}
+
+
 def order(count: int, *, deadline: float | None = None, **policy: Any) -> ShardOrder:
-    """Return a shard of so many workstations."""
-    specs = [{"key": f"ws-{each}", "launch_profile_id": "lp"} for each in range(count)]
-    checked = check_specs(specs, launch_kind("nimble-session").spec)
+    """Return a shard of so many Nimble sessions."""
+    return order_of("nimble-session", count, NIMBLE, deadline=deadline, **policy)
+
+
+def order_of(
+    kind: str,
+    count: int,
+    template: Mapping[str, Any],
+    *,
+    deadline: float | None = None,
+    **policy: Any,
+) -> ShardOrder:
+    """Return a shard of so many that are alike."""
+    specs = [{"key": f"ws-{each}", **template} for each in range(count)]
+    checked = check_specs(specs, launch_kind(kind).spec)
     plan = Plan(
-        kind="nimble-session",
+        kind=kind,
         place=None,
         policy=packed_policy(LaunchPolicy(**{"timeout": None, **policy})),
         heartbeat_timeout=5.0,
@@ -83,14 +103,21 @@ def order(count: int, *, deadline: float | None = None, **policy: Any) -> ShardO
 
 
 @asynccontextmanager
-async def at_desk(studio: Studio, name: str = "worker") -> AsyncIterator[Desk]:
+async def at_desk(studio: Any, name: str = "worker") -> AsyncIterator[Desk]:
     """Open what the shards of one worker share."""
-    async with Poller(studio, limiter=RateLimiter(10, burst=20)) as poller:
+    async with AsyncExitStack() as stack:
+        poller = await stack.enter_async_context(Poller(studio, limiter=RateLimiter(10, burst=20)))
+        checks = {
+            check.until: await stack.enter_async_context(
+                Poller(check.source(studio), limiter=poller.limiter)
+            )
+            for check in studio.launches.checks
+        }
         yield Desk(
             name=name,
             studio=studio,
             poller=poller,
-            checks={},
+            checks=checks,
             creates=RateLimiter(20, burst=5),
         )
 
