@@ -24,6 +24,7 @@ from typing import Any
 import anyio
 import pytest
 from aiobotocore.httpsession import AIOHTTPSession
+from temporalio.client import Client
 
 from greenroom.cli import _demo, main
 from greenroom.cli.plan import _rehearsal
@@ -140,6 +141,7 @@ def _walled_in(patch: pytest.MonkeyPatch, *, working: bool) -> Iterator[None]:
         raise socket.gaierror(socket.EAI_NONAME, f"nobody looks up {host!r}")
 
     patch.setattr(AIOHTTPSession, "send", begin)
+    patch.setattr(Client, "connect", staticmethod(begin))
     patch.setattr(anyio, "sleep_forever", begin)
     patch.setattr(_demo, "run", begin)
     if not working:

@@ -17,7 +17,7 @@ from tests.fuzz.runner import run
 from greenroom.cli._commands import greenroom
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 STUDIO = {"--endpoint-url": "http://127.0.0.1:1", "--studio-id": "us-west-2-abc"}
 
@@ -44,6 +44,12 @@ ASKED = Line({"kind": "nimble-session", "ids": "s-1"}, STUDIO)
 
 LINES = {
     "delete": ASKED,
+    "fleet cancel": Line({"fleet_id": "monday"}),
+    "fleet launch": Line(
+        {"fleet_id": "monday", "kind": "nimble-session"},
+        {"--launch-profile-id": "lp-1", "--count": "2"},
+    ),
+    "fleet status": Line({"fleet_id": "monday"}),
     "demo": Line(),
     "get": ASKED,
     "kinds": Line(),
@@ -59,11 +65,23 @@ LINES = {
     "table": Line({"kind": "nimble-session"}),
     "wait": Line(ASKED.arguments, {**STUDIO, "--until": "READY"}),
     "watch": ASKED,
+    "worker": Line({"kind": "nimble-session"}, STUDIO),
 }
+
+
+def _commands(group: click.Group, *above: str) -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _commands(command, *above, name)
+        else:
+            yield " ".join((*above, name)), command
+
+
+COMMANDS = dict(_commands(greenroom))
 
 PARAMETERS = [
     pytest.param(name, parameter, id=f"{name}-{parameter.name}")
-    for name, command in sorted(greenroom.commands.items())
+    for name, command in sorted(COMMANDS.items())
     for parameter in command.params
 ]
 
@@ -78,12 +96,12 @@ NO_DIGIT = ("none", "auto", "inf")
 
 
 def test_every_command_is_fuzzed() -> None:
-    assert LINES.keys() == greenroom.commands.keys()
+    assert LINES.keys() == COMMANDS.keys()
 
 
 @pytest.mark.parametrize("command", sorted(LINES.keys() - {"report"}))
 def test_what_is_right_is_accepted(command: str) -> None:
-    ran = run(command, *LINES[command].args())
+    ran = run(*command.split(), *LINES[command].args())
     hold(ran)
     assert ran.status in (None, 0), ran.err
 
@@ -96,7 +114,7 @@ def test_whatever_is_given_is_taken_or_refused(
 ) -> None:
     others = LINES[command].without(parameter)
     if isinstance(parameter, click.Argument):
-        order = [each.name or "" for each in greenroom.commands[command].params]
+        order = [each.name or "" for each in COMMANDS[command].params]
         arguments = {**others.arguments, parameter.name or "": value}
         line = Line(dict(sorted(arguments.items(), key=lambda each: order.index(each[0]))))
         args = Line(line.arguments, others.options).args()
@@ -104,7 +122,7 @@ def test_whatever_is_given_is_taken_or_refused(
         args = (parameter.opts[0], value, *others.args())
     else:
         args = (f"{parameter.opts[0]}={value}", *others.args())
-    ran = run(command, *args)
+    ran = run(*command.split(), *args)
     hold(ran)
     if not apart and _cannot_be_right(parameter, value):
         assert_refused(ran)
@@ -115,7 +133,7 @@ def test_whatever_is_given_is_taken_or_refused(
 @pytest.mark.parametrize(("command", "parameter"), OPTIONS)
 def test_an_option_without_its_value_is_refused(command: str, parameter: click.Option) -> None:
     others = LINES[command].without(parameter)
-    ran = run(command, *others.arguments.values(), parameter.opts[0])
+    ran = run(*command.split(), *others.arguments.values(), parameter.opts[0])
     assert_refused(ran)
     assert parameter.opts[0] in ran.err
 
@@ -127,14 +145,14 @@ def test_an_option_may_be_repeated(
     command: str, parameter: click.Option, values: list[str]
 ) -> None:
     repeated = (f"{parameter.opts[0]}={value}" for value in values)
-    hold(run(command, *repeated, *LINES[command].without(parameter).args()))
+    hold(run(*command.split(), *repeated, *LINES[command].without(parameter).args()))
 
 
 @pytest.mark.parametrize("command", sorted(LINES))
 @given(args=st.lists(harmless, max_size=4))
 @fuzzed(5)
 def test_any_arguments_at_all(command: str, args: list[str]) -> None:
-    hold(run(command, *args))
+    hold(run(*command.split(), *args))
 
 
 @pytest.mark.parametrize("option", sorted(STUDIO))

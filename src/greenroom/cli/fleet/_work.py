@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,8 @@ from greenroom.cli._status import INTERRUPTED, OK
 from greenroom.cli.launch._run import CREATES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from greenroom.cli._kinds import Address
     from greenroom.cli._options import Pacing
     from greenroom.cli.fleet._server import Server
@@ -39,10 +42,9 @@ async def work(
     """
     from greenroom.temporal import fleet_worker
 
-    _log_to_stderr()
     limiter = pacing.limiter()
     creates = pacing.limiter_of(create_rate, max(1, round(create_rate)), CREATES)
-    with interruptible() as scope:
+    with _events_on_stderr(), interruptible() as scope:
         client = await server.reached()
         async with held(limiter), held(creates), provider.connect(address) as studio:
             schedule = pacing.schedule(studio.max_batch, getattr(studio, "price", None))
@@ -63,14 +65,20 @@ async def work(
     return INTERRUPTED if scope.cancel_called else OK
 
 
-def _log_to_stderr() -> None:
+@contextmanager
+def _events_on_stderr() -> Iterator[None]:
     """Say what happens to shards as other servers do: a line for each event, with its time."""
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_about_shards)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    logger = logging.getLogger("greenroom")
+    logger, level = logging.getLogger("greenroom"), logging.getLogger("greenroom").level
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def _about_shards(record: logging.LogRecord) -> bool:
