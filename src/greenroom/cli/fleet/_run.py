@@ -89,7 +89,7 @@ async def status(server: Server, fleet_id: str, *, as_json: bool) -> int:
         return OK
     click.echo(_in_words(found))
     for number, why in found.trouble.items():
-        click.echo(printable(f"shard {number} was given back: {why}"))
+        click.echo(_given_back(number, why))
     TextLaunch(verbose=False).summary(found.report, _summary(found.report))
     return OK
 
@@ -149,17 +149,21 @@ async def _to_the_end(fleet: Fleet, *, as_json: bool) -> int:
 
 async def _show(fleet: Fleet, quiet: bool) -> None:
     """Say on standard error how far it is, when that changes, and now and then."""
-    said, since, away = "", -LINE, False
+    said, since, away, troubles = "", -LINE, False, set[str]()
     while True:
         try:
-            line = _in_words(await fleet.status())
+            found = await fleet.status()
         except Unavailable as error:
             if not away:
                 click.echo(f"greenroom: trying on: {printable(str(error))}", err=True)
             away = True
             await anyio.sleep(LOOK)
             continue
-        away = False
+        away, line = False, _in_words(found)
+        for number, why in found.trouble.items():
+            if why not in troubles:
+                troubles.add(why)
+                click.echo(f"greenroom: {_given_back(number, why)}", err=True)
         now = anyio.current_time()
         if not quiet and line != said and now - since >= LINE / 2:
             click.echo(f"greenroom: {line}", err=True)
@@ -183,6 +187,10 @@ def _in_words(found: FleetStatus) -> str:
     if found.cancelled is not None:
         shards += f"; cancelled, sessions: {found.cancelled}"
     return printable(f"{found.id}: {', '.join(parts)} ({shards})")
+
+
+def _given_back(number: int, why: str) -> str:
+    return printable(f"shard {number} was given back: {why}")
 
 
 def _members(found: FleetStatus) -> dict[str, Any]:
