@@ -18,7 +18,7 @@ import greenroom
 from greenroom import ConfigurationError, Deletion, LaunchPolicy, SpecError, Verdict
 from greenroom.simulator import Settings, Simulator, serve
 from greenroom.sources import nimble
-from greenroom.temporal import Fleet, fleet_worker, get_fleet, launch_fleet
+from greenroom.temporal import Fleet, FleetWorker, fleet_worker, get_fleet, launch_fleet
 
 SPEED = 200.0
 ENDS_IN = 60.0
@@ -49,6 +49,12 @@ class Stage:
     @asynccontextmanager
     async def worker(self, **options: Any) -> AsyncIterator[None]:
         """Have a worker at work."""
+        async with self.a_worker(**options) as worker, worker:
+            yield
+
+    @asynccontextmanager
+    async def a_worker(self, **options: Any) -> AsyncIterator[FleetWorker]:
+        """Have a worker that is not at work yet."""
         async with AsyncExitStack() as stack:
             studio = await stack.enter_async_context(
                 nimble.connect(
@@ -64,17 +70,14 @@ class Stage:
                     schedule=greenroom.Every(0.5),
                 )
             )
-            await stack.enter_async_context(
-                fleet_worker(
-                    await self.server.connect(),  # one client has one worker of a queue
-                    studio,
-                    poller=poller,
-                    creates=greenroom.RateLimiter(100, burst=10),
-                    task_queue=self.name,
-                    **options,
-                )
+            yield fleet_worker(
+                await self.server.connect(),  # one client has one worker of a queue
+                studio,
+                poller=poller,
+                creates=greenroom.RateLimiter(100, burst=10),
+                task_queue=self.name,
+                **options,
             )
-            yield
 
     async def launch(self, count: int, **options: Any) -> Fleet:
         """Begin a fleet."""
@@ -85,6 +88,11 @@ class Stage:
     def states(self) -> Counter[str]:
         """Return the sessions that there are, by state."""
         return Counter(changes[-1].state for changes in self.simulator.truth().values())
+
+    async def made(self, count: int) -> None:
+        """Wait until so many sessions were made."""
+        while len(self.simulator.truth()) < count:  # noqa: ASYNC110  # the studio tells nobody
+            await anyio.sleep(0.02)
 
     async def ready(self, count: int) -> None:
         """Wait until so many sessions are READY."""
@@ -164,12 +172,25 @@ async def test_a_worker_that_leaves_hands_its_shards_back_at_once(server: Tempor
     async with on_stage(server, create={"median_s": 900}) as stage:
         fleet = await stage.launch(50, heartbeat_timeout=300.0)
         async with stage.worker():
-            while len(stage.simulator.truth()) < 50:  # noqa: ASYNC110  # the studio tells nobody
-                await anyio.sleep(0.02)
+            await stage.made(50)
         async with stage.worker():
             report = await fleet.result()
         assert len(report.succeeded) == 50
         assert len(stage.simulator.truth()) == 50
+
+
+@pytest.mark.asyncio
+async def test_a_worker_that_is_cancelled_hands_its_shards_back_at_once(
+    server: TemporalServer,
+) -> None:
+    async with on_stage(server, create={"median_s": 900}) as stage:
+        fleet = await stage.launch(50, heartbeat_timeout=300.0)
+        async with stage.a_worker() as worker, anyio.create_task_group() as tasks:
+            tasks.start_soon(worker.run)
+            await stage.made(50)
+            tasks.cancel_scope.cancel()
+        async with stage.worker():
+            assert len((await fleet.result()).succeeded) == 50
 
 
 @pytest.mark.parametrize("sessions", ["keep", "delete"])
@@ -211,8 +232,7 @@ async def test_a_fleet_that_nobody_brings_up_can_be_cancelled(server: TemporalSe
 async def test_to_cancel_the_workflow_is_to_cancel_the_fleet(server: TemporalServer) -> None:
     async with on_stage(server, create={"median_s": 4000}) as stage, stage.worker():
         fleet = await stage.launch(30)
-        while len(stage.simulator.truth()) < 30:  # noqa: ASYNC110  # the studio tells nobody
-            await anyio.sleep(0.02)
+        await stage.made(30)
         await stage.client.get_workflow_handle(fleet.id).cancel()
         report = await fleet.result()
         assert {result.verdict for result in report.values()} == {Verdict.CANCELLED}

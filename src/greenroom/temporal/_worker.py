@@ -152,7 +152,14 @@ class FleetWorker:
             RuntimeError: The server cannot be reached.
         """
         async with self._at_desk() as worker:
-            await worker.run()
+            running = asyncio.create_task(worker.run())
+            try:
+                await asyncio.wait({running})
+            finally:
+                with anyio.CancelScope(shield=True):  # or shards would not be handed back
+                    await worker.shutdown()
+                    await asyncio.wait({running})
+            running.result()
 
     async def shutdown(self) -> None:
         """Take no more shards, and hand back those that are under way."""
@@ -170,7 +177,8 @@ class FleetWorker:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._stack.__aexit__(exc_type, exc, traceback)
+        with anyio.CancelScope(shield=True):
+            await self._stack.__aexit__(exc_type, exc, traceback)
 
     @asynccontextmanager
     async def _at_desk(self) -> AsyncIterator[Worker]:
