@@ -11,11 +11,12 @@ from typing import Any
 
 import anyio
 import pytest
+from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.client import Client
 from tests.temporal.servers import TemporalServer, temporal_server
 
 import greenroom
-from greenroom import ConfigurationError, Deletion, LaunchPolicy, SpecError, Verdict
+from greenroom import ConfigurationError, Deletion, LaunchPolicy, LaunchReport, SpecError, Verdict
 from greenroom.simulator import Settings, Simulator, serve
 from greenroom.sources import nimble
 from greenroom.temporal import Fleet, FleetWorker, fleet_worker, get_fleet, launch_fleet
@@ -93,6 +94,20 @@ class Stage:
         """Wait until so many sessions were made."""
         while len(self.simulator.truth()) < count:  # noqa: ASYNC110  # the studio tells nobody
             await anyio.sleep(0.02)
+
+    async def pending(self, state: PendingActivityState.ValueType) -> None:
+        """Wait until the first shard is in such a state on the server."""
+        handle = self.client.get_workflow_handle(self.name)
+        while True:
+            pending = (await handle.describe()).raw_description.pending_activities
+            if [each.state for each in pending][:1] == [state]:
+                return
+            await anyio.sleep(0.02)
+
+    def all_accounted_for(self, report: LaunchReport) -> bool:
+        """Return whether the account names every session that there is, and each once."""
+        named = [str(each.id) for result in report.values() for each in result.attempts if each.id]
+        return sorted(named) == sorted(self.simulator.truth())
 
     async def ready(self, count: int) -> None:
         """Wait until so many sessions are READY."""
@@ -179,20 +194,6 @@ async def test_a_worker_that_leaves_hands_its_shards_back_at_once(server: Tempor
         assert len(stage.simulator.truth()) == 50
 
 
-@pytest.mark.asyncio
-async def test_a_worker_that_is_cancelled_hands_its_shards_back_at_once(
-    server: TemporalServer,
-) -> None:
-    async with on_stage(server, create={"median_s": 900}) as stage:
-        fleet = await stage.launch(50, heartbeat_timeout=300.0)
-        async with stage.a_worker() as worker, anyio.create_task_group() as tasks:
-            tasks.start_soon(worker.run)
-            await stage.made(50)
-            tasks.cancel_scope.cancel()
-        async with stage.worker():
-            assert len((await fleet.result()).succeeded) == 50
-
-
 @pytest.mark.parametrize("sessions", ["keep", "delete"])
 @pytest.mark.asyncio
 async def test_a_cancelled_fleet_keeps_or_deletes_its_sessions(
@@ -226,6 +227,24 @@ async def test_a_fleet_that_nobody_brings_up_can_be_cancelled(server: TemporalSe
             report = await fleet.result()
         assert {result.verdict for result in report.values()} == {Verdict.CANCELLED}
         assert not stage.simulator.truth()
+
+
+@pytest.mark.asyncio
+async def test_no_session_is_forgotten_by_a_worker_that_leaves_a_cancelled_fleet(
+    server: TemporalServer,
+) -> None:
+    async with on_stage(server, create={"median_s": 900}) as stage:
+        fleet = await stage.launch(30, shard_size=30, heartbeat_timeout=300.0)
+        async with stage.a_worker() as worker, anyio.create_task_group() as tasks:
+            tasks.start_soon(worker.run)
+            await stage.made(30)
+            await fleet.cancel("delete")
+            await stage.pending(PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED)
+            tasks.cancel_scope.cancel()
+        async with stage.worker():
+            report = await fleet.result()
+        assert stage.all_accounted_for(report)
+        assert stage.states() == {"DELETED": 30}
 
 
 @pytest.mark.asyncio

@@ -257,7 +257,10 @@ class Fleet:
             if pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED:
                 told.running.add(number)
             if pending.HasField("last_failure"):
-                told.trouble[number] = pending.last_failure.message
+                failure = pending.last_failure
+                if failure.HasField("server_failure_info"):  # it was too long for the server
+                    failure = failure.cause
+                told.trouble[number] = failure.message
 
 
 def _kind_of(specs: Iterable[SpecLike], kind: str | None) -> tuple[list[SpecLike], LaunchKind]:

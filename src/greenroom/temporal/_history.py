@@ -12,6 +12,7 @@ from greenroom.temporal._orders import CANCEL, SESSIONS, WORKFLOW, Plan, ShardRe
 from greenroom.temporal._status import Told
 
 if TYPE_CHECKING:
+    from temporalio.api.common.v1 import Payloads
     from temporalio.api.history.v1 import HistoryEvent
     from temporalio.converter import DataConverter
 
@@ -74,7 +75,8 @@ class HistoryReader:
                 self.told.trouble.pop(number, None)
             case EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
                 failed = event.activity_task_failed_event_attributes
-                self._ended(failed.scheduled_event_id, failed.failure.message)
+                number = self._ended(failed.scheduled_event_id, failed.failure.message)
+                await self._recorded(number, failed.failure.application_failure_info.details)
             case EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
                 late = event.activity_task_timed_out_event_attributes
                 number = self._ended(late.scheduled_event_id, late.failure.message)
@@ -82,10 +84,9 @@ class HistoryReader:
                 while cause.HasField("cause"):
                     cause = cause.cause
                     self.told.trouble[number] = cause.message
-                details = late.failure.timeout_failure_info.last_heartbeat_details
-                if details.payloads:
-                    (record,) = await self._converter.decode(details.payloads, [str])
-                    self.told.records[number] = record
+                await self._recorded(
+                    number, late.failure.timeout_failure_info.last_heartbeat_details
+                )
             case EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
                 cancelled = event.activity_task_canceled_event_attributes
                 self.told.settled.add(self._activities[cancelled.scheduled_event_id])
@@ -114,6 +115,11 @@ class HistoryReader:
         self.told.settled.add(number)
         self.told.trouble[number] = message
         return number
+
+    async def _recorded(self, number: int, details: Payloads) -> None:
+        if details.payloads:
+            (record,) = await self._converter.decode(details.payloads, [str])
+            self.told.records[number] = record
 
     def _cancelled(self, sessions: str) -> None:
         if sessions in SESSIONS:

@@ -291,10 +291,13 @@ class FleetWorker:
             result = None
         except GreenroomError as error:
             told.warning("fleet.shard_left", error=str(error))
-            raise _elsewhere(str(error)) from error
+            raise _elsewhere(str(error), shard.details()) from error
         if result is None:
             told.info("fleet.shard_left")
-            raise ApplicationError("this worker no longer has the shard", type="LeaseLost")
+            # A cancelled fleet offers it to nobody else, and forgets what heartbeats told.
+            raise ApplicationError(
+                "this worker no longer has the shard", shard.details(), type="LeaseLost"
+            )
         told.info("fleet.shard_over", **result.counts)
         return result
 
@@ -306,9 +309,9 @@ async def _keep(lease: Lease, scope: anyio.CancelScope) -> None:
         scope.cancel()
 
 
-def _elsewhere(message: str) -> ApplicationError:
+def _elsewhere(message: str, *record: str) -> ApplicationError:
     return ApplicationError(
-        message, type="Elsewhere", next_retry_delay=timedelta(seconds=ELSEWHERE)
+        message, *record, type="Elsewhere", next_retry_delay=timedelta(seconds=ELSEWHERE)
     )
 
 

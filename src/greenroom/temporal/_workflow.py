@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.exceptions import TimeoutError as TimedOut
 
 from greenroom.temporal._orders import (
@@ -155,6 +155,8 @@ class FleetWorkflow:
         known = self._handed_in.get(order.number)
         if isinstance(cause, TimedOut) and cause.last_heartbeat_details:
             known = cause.last_heartbeat_details[0]
+        elif isinstance(cause, ApplicationError) and cause.details:
+            known = cause.details[0]
         if known is not None:
             self._results[order.number] = ShardResult(record=known)
         if self._cancelled is None:
