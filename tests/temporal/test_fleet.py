@@ -260,6 +260,18 @@ async def test_to_cancel_the_workflow_is_to_cancel_the_fleet(server: TemporalSer
 
 
 @pytest.mark.asyncio
+async def test_a_terminated_fleet_s_account_names_its_sessions(server: TemporalServer) -> None:
+    async with on_stage(server, create={"median_s": 4000}) as stage:
+        async with stage.worker():
+            fleet = await stage.launch(30)
+            await stage.made(30)
+        await stage.client.get_workflow_handle(fleet.id).terminate()
+        status = await fleet.status()
+        assert (status.over, status.running) == (True, 0)
+        assert stage.all_accounted_for(status.report)
+
+
+@pytest.mark.asyncio
 async def test_a_deadline_holds_for_all_shards(server: TemporalServer) -> None:
     async with on_stage(server, create={"median_s": 1e6}) as stage, stage.worker():
         report = await (await stage.launch(30, policy=LaunchPolicy(timeout=3, canary=0))).result()

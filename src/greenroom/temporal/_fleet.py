@@ -159,8 +159,7 @@ class Fleet:
         """
         description = await self._described()
         told = await self._history()
-        if told.ended_at is None:
-            await self._take_pending(told, description)
+        await self._take_pending(told, description)
         return status_of(told)
 
     async def result(self) -> LaunchReport:
@@ -246,7 +245,10 @@ class Fleet:
         return reader.told
 
     async def _take_pending(self, told: Told, description: WorkflowExecutionDescription) -> None:
-        """Take in the heartbeats of the shards that are under way, or wait to be."""
+        """Take in the heartbeats of the shards that are under way, or wait to be.
+
+        A fleet that was terminated leaves them as they were: they are all that is known.
+        """
         for pending in description.raw_description.pending_activities:
             number = shard_of(pending.activity_id)
             if pending.heartbeat_details.payloads:
@@ -254,6 +256,8 @@ class Fleet:
                     pending.heartbeat_details.payloads, [str]
                 )
                 told.records[number] = record
+            if told.ended_at is not None:
+                continue
             if pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED:
                 told.running.add(number)
             if pending.HasField("last_failure"):
