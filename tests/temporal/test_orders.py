@@ -9,8 +9,10 @@ import pytest
 from greenroom import Backoff, ConfigurationError, LaunchPolicy, Spec
 from greenroom.temporal._history import shard_of
 from greenroom.temporal._orders import (
+    LARGEST,
     Plan,
     fingerprint,
+    in_messages,
     into_shards,
     more_thorough,
     packed_policy,
@@ -50,6 +52,14 @@ def test_specs_that_do_not_fit_are_refused_with_what_to_do() -> None:
     ]
     with pytest.raises(ConfigurationError, match="launch them as several fleets"):
         into_shards(odd, 1)
+
+
+def test_records_go_in_as_many_messages_as_they_take() -> None:
+    records = dict.fromkeys(range(10), "x" * (LARGEST // 4))
+    parts = in_messages(records)
+    assert [len(part) for part in parts] == [3, 3, 3, 1]
+    assert dict(item for part in parts for item in part.items()) == records
+    assert in_messages({}) == [{}]
 
 
 def test_the_policy_arrives_as_it_left() -> None:

@@ -22,6 +22,7 @@ from greenroom.temporal._answers import answered
 from greenroom.temporal._history import HistoryReader, shard_of
 from greenroom.temporal._orders import (
     CANCEL,
+    HAND_IN,
     OPEN_SHARDS,
     SESSIONS,
     WORKFLOW,
@@ -29,6 +30,7 @@ from greenroom.temporal._orders import (
     Plan,
     Sessions,
     fingerprint,
+    in_messages,
     into_shards,
     packed_policy,
 )
@@ -203,11 +205,14 @@ class Fleet:
         told = await self._history()
         if told.ended_at is None:
             await self._take_pending(told, await self._described())
-        idle = told.records.keys() - told.settled - told.running
-        handed_in = {number: told.records[number] for number in idle}
+        # Also of those that a worker seems to have, for it may be dead.
+        open_still = sorted(told.records.keys() - told.settled)
+        *first, last = in_messages({number: told.records[number] for number in open_still})
         try:
             with answered(self.id):
-                await self._handle.signal(CANCEL, args=[sessions, handed_in])
+                for records in first:
+                    await self._handle.signal(CANCEL, args=[HAND_IN, records])
+                await self._handle.signal(CANCEL, args=[sessions, last])
         except ConfigurationError as error:
             if told.ended_at is None:
                 raise

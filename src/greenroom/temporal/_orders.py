@@ -26,8 +26,11 @@ END = "greenroom.end_shard"
 CANCEL = "cancel"
 STATUS = "status"
 
+HAND_IN = ""
+"""What a signal asks for that only hands in records, ahead of the one that cancels."""
+
 LARGEST = 1_900_000
-"""Bytes of all packed specs that one fleet may have; Temporal refuses a message of 2 MB."""
+"""Bytes that a message may have, as all packed specs of a fleet; Temporal refuses one of 2 MB."""
 
 OPEN_SHARDS = 200
 """Shards of one fleet that are under way at once. A server keeps the heartbeats of all of them in
@@ -186,6 +189,19 @@ def into_shards(specs: Sequence[WorkstationSpec], size: int) -> list[str]:
             "them as several fleets, each with an id of its own"
         )
     return shards
+
+
+def in_messages(records: Mapping[int, str]) -> list[dict[int, str]]:
+    """Return records in their order, parted so that each part fits into a message; one at least."""
+    parts: list[dict[int, str]] = [{}]
+    room = LARGEST
+    for number, record in records.items():
+        if len(record) > room:
+            parts.append({})
+            room = LARGEST
+        parts[-1][number] = record
+        room -= len(record) + 20
+    return parts
 
 
 def fingerprint(plan: Plan, shards: Sequence[str]) -> str:

@@ -88,13 +88,13 @@ class FleetWorkflow:
         Args:
             sessions: What becomes of the sessions, one of `SESSIONS`. What was asked for before is
                 not taken back by something milder.
-            handed_in: Records of shards that no worker has at the moment, by their numbers. A
-                server forgets the heartbeats of those when they are cancelled.
+            handed_in: Records of shards that are not over, by their numbers. A server forgets the
+                heartbeats of those that no worker has when they are cancelled.
         """
+        self._handed_in.update(handed_in)
         if sessions not in SESSIONS:
             return
         self._cancelled = more_thorough(sessions, self._cancelled)
-        self._handed_in.update(handed_in)
         for running in self._running.values():
             running.cancel()
 
