@@ -51,7 +51,12 @@ def test_specs_that_do_not_fit_are_refused_with_what_to_do() -> None:
         for each in range(100_000, 106_000)
     ]
     with pytest.raises(ConfigurationError, match="launch them as several fleets"):
-        into_shards(odd, 1)
+        into_shards(odd, 2)
+
+
+def test_more_shards_than_a_history_holds_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="5001 specs are more than 5,000 shards of 1"):
+        into_shards(specs(5001), 1)
 
 
 def test_records_go_in_as_many_messages_as_they_take() -> None:

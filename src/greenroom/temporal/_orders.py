@@ -32,6 +32,10 @@ HAND_IN = ""
 LARGEST = 1_900_000
 """Bytes that a message may have, as all packed specs of a fleet; Temporal refuses one of 2 MB."""
 
+MOST_SHARDS = 5000
+"""Shards that one fleet may have: a server ends a workflow whose history has 51,200 events, and a
+shard takes up to six, or more where it is cancelled and ended."""
+
 OPEN_SHARDS = 200
 """Shards of one fleet that are under way at once. A server keeps the heartbeats of all of them in
 one place, for which it has 8 MB, and a shard of 100 that nears its end takes 10 KB of it."""
@@ -179,9 +183,14 @@ def into_shards(specs: Sequence[WorkstationSpec], size: int) -> list[str]:
     """Return the specs in their order, packed by shards of `size`.
 
     Raises:
-        ConfigurationError: They are too many for one fleet.
+        ConfigurationError: They are too many for one fleet, or parted too finely.
     """
     dicts = [spec.as_dict() for spec in specs]
+    if len(dicts) > size * MOST_SHARDS:
+        raise ConfigurationError(
+            f"{len(dicts)} specs are more than {MOST_SHARDS:,} shards of {size}: give larger "
+            "shards, 25 to 100 is usual, or several fleets"
+        )
     shards = [packed(dicts[first : first + size]) for first in range(0, len(dicts), size)]
     if (total := sum(map(len, shards))) > LARGEST:
         raise ConfigurationError(
