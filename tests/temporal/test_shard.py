@@ -21,7 +21,7 @@ from tests.temporal.stage import (
     report_of,
 )
 
-from greenroom import Deletion, Poller, RateLimiter, Verdict, events
+from greenroom import ConfigurationError, Deletion, Poller, RateLimiter, Verdict, events
 from greenroom.temporal._kept import Kept
 from greenroom.temporal._lease import LeaseLost
 from greenroom.temporal._shard import Desk, Shard
@@ -69,6 +69,29 @@ def test_a_shard_survives_its_workers(run: Run, seed: int) -> None:
     report = report_of(wanted, server)
     assert all(result.verdict is not Verdict.PENDING for result in report.values())
     assert len(report.succeeded) >= 38
+
+
+def test_a_shard_goes_on_only_where_its_sessions_are(run: Run) -> None:
+    server, wanted = Server(), order(30)
+
+    class Elsewhere(Studio):
+        place = "elsewhere"
+
+    class Here(Studio):
+        place = "here"
+
+    studio, other = Here(seed=1), Elsewhere(seed=2)
+
+    async def main() -> None:
+        async with at_desk(studio) as desk:
+            assert not await killed(10.0, server, desk, wanted)
+        assert studio.sessions()
+        async with at_desk(other) as desk:
+            with pytest.raises(ConfigurationError, match="sessions are in here, and this worker"):
+                await bring_up(server, desk, wanted)
+        assert not other.sessions()
+
+    run(main)
 
 
 @pytest.mark.parametrize("seed", range(3))

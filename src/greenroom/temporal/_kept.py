@@ -58,11 +58,13 @@ class Kept:
     Attributes:
         changes: Calls that made or ended something, by whichever process.
         reads: What each worker's poller had counted, by the worker.
+        place: Where its sessions are; None where nobody said it.
     """
 
     def __init__(self) -> None:
         self.changes = 0
         self.reads: dict[str, Reads] = {}
+        self.place: str | None = None
         self._rows: dict[tuple[object, ...], Row] = {}
         self._count = 0
 
@@ -77,6 +79,7 @@ class Kept:
         if text is not None:
             content: Mapping[str, Any] = unpacked(text)
             kept.changes = content["changes"]
+            kept.place = content.get("place")
             kept.reads = {worker: Reads(*each) for worker, each in content["reads"].items()}
             for row in content["rows"]:
                 kept.take(from_row(Row(*row)))
@@ -108,7 +111,8 @@ class Kept:
     def packed(self) -> str:
         """Return it as a text."""
         rows = [tuple(row) for row in self._rows.values()]
-        return packed({"rows": rows, "changes": self.changes, "reads": self.reads})
+        others = {"changes": self.changes, "reads": self.reads, "place": self.place}
+        return packed({"rows": rows, **others})
 
     def _next(self) -> int:
         self._count += 1

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from greenroom._errors import SourceError
+from greenroom._errors import ConfigurationError, SourceError
 from greenroom._launch import _events as events
 from greenroom._launch._account import Account
 from greenroom._launch._acting import act
 from greenroom._launch._asking import Asker
 from greenroom._launch._launch import Launch
 from greenroom._launch._lines import Deletion
-from greenroom._launch._provider import Provider
+from greenroom._launch._provider import Provider, place_of
 from greenroom._launch._signs import StopSign
 from greenroom._launch_kind import launch_kind
 from greenroom._specs import stored_specs
@@ -70,6 +70,7 @@ class Shard:
 
     Raises:
         ValueError: What was kept cannot be read.
+        ConfigurationError: Its sessions are in another place than the worker.
     """
 
     def __init__(self, order: ShardOrder, desk: Desk, kept: str | None) -> None:
@@ -78,6 +79,13 @@ class Shard:
         self._order = order
         self._desk = desk
         self._kept = Kept.unpacked(kept)
+        place = place_of(desk.studio)
+        if self._kept.place not in (None, place):
+            raise ConfigurationError(
+                f"its sessions are in {self._kept.place}, and this worker is for {place}: give "
+                "them different task queues"
+            )
+        self._kept.place = place
         self._account = Account(order.fleet_id, specs)
         for event in self._kept.events():
             self._account.take(event)
