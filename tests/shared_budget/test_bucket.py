@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections import Counter
 
 import pytest
@@ -54,6 +55,13 @@ class Bucket:
 
     def time_to_live(self) -> float:
         return self._client.pttl(self.key) / 1000
+
+
+def test_a_limiter_in_a_forked_process_is_another_host(lasting_server, monkeypatch):
+    bucket = Bucket(lasting_server, 10.0, 1)
+    bucket.take(0.0)
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    assert bucket.adjust(0.0) == (1.0, 2)
 
 
 def test_one_host_is_granted_what_a_rate_limiter_grants(lasting_server):

@@ -97,10 +97,9 @@ class Line:
     def __init__(self, url: str, key: str, max_rate: float, burst: int) -> None:
         self.news: News | None = None
         self._key = f"greenroom:budget:{key}"
-        self._host = secrets.randbits(48)
         client = redis.Redis(connection_pool=_pool(url))
         self._lifetime = lifetime(max_rate, burst)
-        self._bucket = SharedBucket(self._host)
+        self._bucket = SharedBucket(secrets.randbits(48))
         self._rates = [rate_of(max_rate, burst)]
         self._store = RedisStateStore(client, self._key, self._lifetime)
         self._adjust = client.register_script(ADJUST)
@@ -176,7 +175,7 @@ class Line:
         return self.news
 
     def _leave(self) -> None:
-        self._client.hdel(self._key, f"host:{self._host}")
+        self._client.hdel(self._key, f"host:{self._bucket.host}")
 
     def _quietly(self, function: Callable[..., object], *arguments: object) -> None:
         with contextlib.suppress(Away):  # who asks next will find out

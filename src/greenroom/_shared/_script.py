@@ -30,6 +30,7 @@ Scripts ask for the time before they write, which Redis allows since version 5.
 from __future__ import annotations
 
 import math
+import os
 from typing import TYPE_CHECKING
 
 from pyrate_limiter import Rate, TokenBucket
@@ -60,11 +61,16 @@ class SharedBucket(TokenBucket):
     """pyrate-limiter's token bucket, with what many hosts need besides.
 
     Args:
-        host: Who takes from it; a number that no other limiter has.
+        host: A number that no other limiter has, but its copies in forked processes.
     """
 
     def __init__(self, host: int) -> None:
         self._host = host
+
+    @property
+    def host(self) -> int:
+        """Who takes from it: not who made it, where the process was forked since."""
+        return self._host ^ os.getpid()
 
     def redis_script(self) -> str:
         """Return what decides on one call."""
@@ -72,7 +78,7 @@ class SharedBucket(TokenBucket):
 
     def redis_args(self, rates: list[Rate]) -> list[int | float]:
         """Return what it is to know of the rate and of the host."""
-        return [*super().redis_args(rates), self._host]
+        return [*super().redis_args(rates), self.host]
 
     def adjust_args(self, rates: list[Rate], lifetime: int, *what: float) -> Sequence[int | float]:
         """Return the arguments of `ADJUST`, of which the first are those of `redis_script`."""
