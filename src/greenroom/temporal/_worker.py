@@ -51,6 +51,11 @@ ELSEWHERE = 10.0
 AT_ONCE = timedelta(milliseconds=1)
 """How long the library may hold back a heartbeat: it must not overtake one that is newer."""
 
+SANDBOX = SandboxedWorkflowRunner(
+    restrictions=SandboxRestrictions.default.with_passthrough_modules("greenroom")
+)
+"""How the workflow runs, here and where it is replayed: with greenroom imported once for all."""
+
 
 def fleet_worker(
     client: Client,
@@ -206,9 +211,7 @@ class FleetWorker:
                 task_queue=self._task_queue,
                 workflows=[FleetWorkflow],
                 activities=[self._launch_shard, self._end_shard],
-                workflow_runner=SandboxedWorkflowRunner(
-                    restrictions=SandboxRestrictions.default.with_passthrough_modules("greenroom")
-                ),
+                workflow_runner=SANDBOX,
                 max_concurrent_activities=self._max_shards,
                 max_heartbeat_throttle_interval=AT_ONCE,
                 identity=self._desk.name,

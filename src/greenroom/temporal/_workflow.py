@@ -4,6 +4,9 @@ It decides little, and knows no session. Each shard is one activity, which is gi
 worker when it is not heard of; what a shard knows travels with its heartbeats. A cancelled fleet
 waits until its shards have seen their calls through, and only then are sessions deleted, by
 activities of their own: so a deletion is as durable as a launch.
+
+What it asks for, and in which order, has to agree with what fleets that are under way have behind
+them: `tests/temporal/test_replay.py` replays such pasts.
 """
 
 from __future__ import annotations
