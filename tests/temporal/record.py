@@ -17,7 +17,7 @@ from typing import Any
 from unittest import mock
 
 import anyio
-from tests.temporal.servers import TemporalServer, temporal_server
+from tests.temporal.servers import TemporalServer, temporal_server, workers
 from tests.temporal.test_fleet import Stage, on_stage
 
 from greenroom.temporal import Fleet
@@ -69,6 +69,23 @@ async def cancelled_while_idle(stage: Stage) -> Fleet:
     return fleet
 
 
+async def cancelled_while_missed(stage: Stage) -> Fleet:
+    """Cancel a fleet whose worker is dead, which the server does not know yet."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        workers(
+            *(1, stage.server, stage.simulator, Path(folder)), "--task-queue", stage.name
+        ) as processes,
+    ):
+        fleet = await stage.launch(9, shard_size=3, heartbeat_timeout=2.0)
+        await stage.ready(3)
+        processes[0].kill()
+    await fleet.cancel("delete")
+    async with stage.worker():
+        await fleet.result()
+    return fleet
+
+
 async def workflow_cancelled(stage: Stage) -> Fleet:
     """Cancel the workflow, as Temporal's own tools do."""
     async with stage.worker():
@@ -79,9 +96,26 @@ async def workflow_cancelled(stage: Stage) -> Fleet:
     return fleet
 
 
+async def workflow_cancelled_at_once(stage: Stage) -> Fleet:
+    """Cancel the workflow before anything was asked for."""
+    fleet = await stage.launch(9, shard_size=3)
+    await stage.client.get_workflow_handle(fleet.id).cancel()
+    async with stage.worker():
+        await fleet.result()
+    return fleet
+
+
 STORIES: Mapping[str, Callable[[Stage], Awaitable[Fleet]]] = {
     story.__name__: story
-    for story in (finished, cancelled, taken_over, cancelled_while_idle, workflow_cancelled)
+    for story in (
+        finished,
+        taken_over,
+        cancelled,
+        cancelled_while_idle,
+        cancelled_while_missed,
+        workflow_cancelled,
+        workflow_cancelled_at_once,
+    )
 }
 
 

@@ -11,8 +11,8 @@ from greenroom.temporal._history import shard_of
 from greenroom.temporal._orders import (
     LARGEST,
     Plan,
+    by_size,
     fingerprint,
-    in_messages,
     into_shards,
     more_thorough,
     packed_policy,
@@ -59,14 +59,6 @@ def test_more_shards_than_a_history_holds_are_refused() -> None:
         into_shards(specs(5001), 1)
 
 
-def test_records_go_in_as_many_messages_as_they_take() -> None:
-    records = dict.fromkeys(range(10), "x" * (LARGEST // 4))
-    parts = in_messages(records)
-    assert [len(part) for part in parts] == [3, 3, 3, 1]
-    assert dict(item for part in parts for item in part.items()) == records
-    assert in_messages({}) == [{}]
-
-
 def test_the_policy_arrives_as_it_left() -> None:
     policy = LaunchPolicy(timeout=None, canary=3, breaker=7, on_failure="delete")
     assert unpacked_policy(packed_policy(policy)) == policy
@@ -107,6 +99,12 @@ def test_what_was_asked_to_be_deleted_is_not_taken_back() -> None:
     assert more_thorough("keep", None) == "keep"
     assert more_thorough("keep", "delete") == "delete"
     assert more_thorough("delete", "delete-unready") == "delete"
+
+
+def test_records_are_handed_in_by_as_much_as_a_message_takes() -> None:
+    records = {0: "aa", 1: "bb", 2: "cccccc", 3: "d"}
+    assert list(by_size(records, 4)) == [{0: "aa", 1: "bb"}, {2: "cccccc"}, {3: "d"}]
+    assert list(by_size({})) == []
 
 
 def test_an_activity_s_id_names_its_shard() -> None:

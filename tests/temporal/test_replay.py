@@ -8,6 +8,8 @@ its end. `record.py` says how the histories were made, and when they may be made
 from __future__ import annotations
 
 import pytest
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHistory
 from temporalio.converter import DataConverter
 from temporalio.worker import Replayer
@@ -46,7 +48,7 @@ async def test_what_was_recorded_is_read_to_its_end(name: str) -> None:
     assert len(status.report.succeeded) == 9
 
 
-@pytest.mark.parametrize("name", ["cancelled", "cancelled_while_idle"])
+@pytest.mark.parametrize("name", ["cancelled", "cancelled_while_idle", "cancelled_while_missed"])
 @pytest.mark.asyncio
 async def test_what_was_deleted_is_read_as_deleted(name: str) -> None:
     status = await told(name)
@@ -63,3 +65,29 @@ async def test_what_was_kept_is_read_as_kept() -> None:
     kept = [each for result in status.report.values() for each in result.attempts if each.id]
     assert kept
     assert {each.deletion for each in kept} == {None}
+
+
+@pytest.mark.asyncio
+async def test_what_was_never_begun_is_read_as_cancelled() -> None:
+    status = await told("workflow_cancelled_at_once")
+    assert (status.over, status.cancelled) == (True, "keep")
+    assert {each.verdict for each in status.report.values()} == {Verdict.CANCELLED}
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "cancelled"),
+    [("cancel", [], "keep"), ("cancel", ["delete"], "delete"), ("cancel", [7], None)],
+)
+@pytest.mark.asyncio
+async def test_a_signal_is_read_as_the_workflow_reads_it(
+    name: str, given: list[object], cancelled: str | None
+) -> None:
+    reader = HistoryReader("finished", DataConverter.default)
+    await reader.take(history("finished").events[0])
+    signal = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)
+    signal.workflow_execution_signaled_event_attributes.signal_name = name
+    signal.workflow_execution_signaled_event_attributes.input.payloads.extend(
+        await DataConverter.default.encode(given)
+    )
+    await reader.take(signal)
+    assert reader.told.cancelled == cancelled

@@ -29,8 +29,8 @@ from greenroom.temporal._orders import (
     FleetProgress,
     Plan,
     Sessions,
+    by_size,
     fingerprint,
-    in_messages,
     into_shards,
     packed_policy,
 )
@@ -202,17 +202,17 @@ class Fleet:
         """
         if sessions not in SESSIONS:
             raise ConfigurationError(f"{sessions=} must be one of {', '.join(map(repr, SESSIONS))}")
+        description = await self._described()
         told = await self._history()
         if told.ended_at is None:
-            await self._take_pending(told, await self._described())
-        # Also of those that a worker seems to have, for it may be dead.
-        open_still = sorted(told.records.keys() - told.settled)
-        *first, last = in_messages({number: told.records[number] for number in open_still})
+            await self._take_pending(told, description)
+        # Those that are running as well: their worker may be dead, and not yet missed.
+        under_way = {number: told.records[number] for number in told.records.keys() - told.settled}
         try:
             with answered(self.id):
-                for records in first:
-                    await self._handle.signal(CANCEL, args=[HAND_IN, records])
-                await self._handle.signal(CANCEL, args=[sessions, last])
+                for some in by_size(under_way):
+                    await self._handle.signal(HAND_IN, some)
+                await self._handle.signal(CANCEL, sessions)
         except ConfigurationError as error:
             if told.ended_at is None:
                 raise

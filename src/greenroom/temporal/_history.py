@@ -8,11 +8,21 @@ from typing import TYPE_CHECKING
 from temporalio.api.enums.v1 import EventType
 
 from greenroom._errors import ConfigurationError
-from greenroom.temporal._orders import CANCEL, SESSIONS, WORKFLOW, Plan, ShardResult, more_thorough
+from greenroom.temporal._orders import (
+    CANCEL,
+    HAND_IN,
+    SESSIONS,
+    WORKFLOW,
+    Plan,
+    ShardResult,
+    more_thorough,
+)
 from greenroom.temporal._status import Told
 
 if TYPE_CHECKING:
-    from temporalio.api.common.v1 import Payloads
+    from collections.abc import Sequence
+
+    from temporalio.api.common.v1 import Payload, Payloads
     from temporalio.api.history.v1 import HistoryEvent
     from temporalio.converter import DataConverter
 
@@ -92,13 +102,7 @@ class HistoryReader:
                 self.told.settled.add(self._activities[cancelled.scheduled_event_id])
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
                 signal = event.workflow_execution_signaled_event_attributes
-                if signal.signal_name == CANCEL:
-                    sessions, handed_in = await self._converter.decode(
-                        signal.input.payloads, [str, dict[int, str]]
-                    )
-                    self._cancelled(sessions)
-                    for number, record in handed_in.items():
-                        self.told.records.setdefault(number, record)
+                await self._signalled(signal.signal_name, signal.input.payloads)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
                 self._cancelled("keep")
             case (
@@ -120,6 +124,21 @@ class HistoryReader:
         if details.payloads:
             (record,) = await self._converter.decode(details.payloads, [str])
             self.told.records[number] = record
+
+    async def _signalled(self, name: str, payloads: Sequence[Payload]) -> None:
+        """Take in a signal; one that the workflow cannot read is dropped there as well."""
+        hint = {CANCEL: str, HAND_IN: dict[int, str]}.get(name)
+        if hint is None:
+            return
+        try:
+            given = await self._converter.decode(payloads, [hint] if payloads else [])
+        except (RuntimeError, TypeError, ValueError):
+            return
+        if name == CANCEL:
+            self._cancelled(*given or ["keep"])
+        elif given:
+            for number in given[0].keys() - self.told.settled:
+                self.told.records[number] = given[0][number]
 
     def _cancelled(self, sessions: str) -> None:
         if sessions in SESSIONS:

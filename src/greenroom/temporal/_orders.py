@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -23,11 +23,12 @@ WORKFLOW = "greenroom.fleet"
 
 LAUNCH = "greenroom.launch_shard"
 END = "greenroom.end_shard"
+HAND_IN = "hand_in"
 CANCEL = "cancel"
 STATUS = "status"
 
-HAND_IN = ""
-"""What a signal asks for that only hands in records, ahead of the one that cancels."""
+HANDED_IN_AT_ONCE = 1_000_000
+"""Bytes of records that one message hands in, so that it stays below 2 MB whatever is around it."""
 
 LARGEST = 1_900_000
 """Bytes that a message may have, as all packed specs of a fleet; Temporal refuses one of 2 MB."""
@@ -200,17 +201,16 @@ def into_shards(specs: Sequence[WorkstationSpec], size: int) -> list[str]:
     return shards
 
 
-def in_messages(records: Mapping[int, str]) -> list[dict[int, str]]:
-    """Return records in their order, parted so that each part fits into a message; one at least."""
-    parts: list[dict[int, str]] = [{}]
-    room = LARGEST
+def by_size(records: Mapping[int, str], most: int = HANDED_IN_AT_ONCE) -> Iterator[dict[int, str]]:
+    """Yield the records in groups of at most so many bytes, or of one."""
+    group: dict[int, str] = {}
     for number, record in records.items():
-        if len(record) > room:
-            parts.append({})
-            room = LARGEST
-        parts[-1][number] = record
-        room -= len(record) + 20
-    return parts
+        if group and sum(map(len, group.values())) + len(record) > most:
+            yield group
+            group = {}
+        group[number] = record
+    if group:
+        yield group
 
 
 def fingerprint(plan: Plan, shards: Sequence[str]) -> str:

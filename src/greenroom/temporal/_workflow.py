@@ -22,6 +22,7 @@ from temporalio.exceptions import TimeoutError as TimedOut
 from greenroom.temporal._orders import (
     CANCEL,
     END,
+    HAND_IN,
     LAUNCH,
     SESSIONS,
     STATUS,
@@ -84,17 +85,22 @@ class FleetWorkflow:
             await self._finished([asyncio.create_task(ending) for ending in endings])
         return self.status()
 
+    @workflow.signal(name=HAND_IN)
+    def hand_in(self, records: dict[int, str]) -> None:
+        """Take in records of shards, by their numbers, before the fleet is cancelled.
+
+        A server forgets the heartbeats of shards that no worker has when they are cancelled.
+        """
+        self._handed_in.update(records)
+
     @workflow.signal(name=CANCEL)
-    def cancel(self, sessions: str, handed_in: dict[int, str]) -> None:
+    def cancel(self, sessions: str = "keep") -> None:
         """Launch nothing more.
 
         Args:
             sessions: What becomes of the sessions, one of `SESSIONS`. What was asked for before is
                 not taken back by something milder.
-            handed_in: Records of shards that are not over, by their numbers. A server forgets the
-                heartbeats of those that no worker has when they are cancelled.
         """
-        self._handed_in.update(handed_in)
         if sessions not in SESSIONS:
             return
         self._cancelled = more_thorough(sessions, self._cancelled)
@@ -122,11 +128,12 @@ class FleetWorkflow:
             try:
                 await workflow.wait_condition(lambda: all(task.done() for task in tasks))
             except asyncio.CancelledError:
-                self.cancel("keep", {})
+                self.cancel()
             else:
                 break
         for task in tasks:
-            task.result()
+            if not task.cancelled():  # before its activity was asked for
+                task.result()
 
     async def _launch(self, order: ShardOrder, room: asyncio.Semaphore) -> None:
         number = order.number
