@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from random import Random
 
 import pytest
@@ -93,6 +95,14 @@ def test_fleets_are_told_apart_by_what_they_launch_and_in_which_shards() -> None
     }
     assert len(marks) == 5
     assert fingerprint(plan(heartbeat_timeout=3.0), hundred) in marks  # it may be tuned
+
+
+def test_a_fleet_is_the_same_however_well_a_host_compresses() -> None:
+    (shard,) = into_shards(specs(100), 100)
+    stored = zlib.compress(zlib.decompress(base64.b64decode(shard)), 0)
+    elsewhere = base64.b64encode(stored).decode()
+    assert elsewhere != shard
+    assert fingerprint(plan(), [elsewhere]) == fingerprint(plan(), [shard])
 
 
 def test_what_was_asked_to_be_deleted_is_not_taken_back() -> None:

@@ -175,9 +175,13 @@ def unpacked(text: str) -> Any:
         ValueError: It is not what `packed` returned.
     """
     try:
-        return json.loads(zlib.decompress(base64.b64decode(text, validate=True)))
+        return json.loads(_uncompressed(text))
     except (zlib.error, ValueError) as error:
         raise ValueError(f"this is no packed text: {error}") from error
+
+
+def _uncompressed(text: str) -> bytes:
+    return zlib.decompress(base64.b64decode(text, validate=True))
 
 
 def into_shards(specs: Sequence[WorkstationSpec], size: int) -> list[str]:
@@ -214,6 +218,9 @@ def by_size(records: Mapping[int, str], most: int = HANDED_IN_AT_ONCE) -> Iterat
 
 
 def fingerprint(plan: Plan, shards: Sequence[str]) -> str:
-    """Return what tells two fleets apart: what is launched, and in which shards."""
-    named = "\0".join((plan.kind, plan.place or "", *shards))
-    return hashlib.sha256(named.encode()).hexdigest()
+    """Return what tells two fleets apart: what is launched, and in which shards.
+
+    It is the same on every host, whichever library compresses there.
+    """
+    named = (plan.kind.encode(), (plan.place or "").encode(), *map(_uncompressed, shards))
+    return hashlib.sha256(b"\0".join(named)).hexdigest()
