@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from greenroom._launch import _events as events
-from greenroom._launch._rows import Row, as_row, from_row
+from greenroom._launch._rows import ODD, Row, as_row, from_row
 from greenroom.temporal._orders import packed, unpacked
 
 if TYPE_CHECKING:
@@ -77,12 +77,15 @@ class Kept:
         """
         kept = cls()
         if text is not None:
-            content: Mapping[str, Any] = unpacked(text)
-            kept.changes = content["changes"]
-            kept.place = content.get("place")
-            kept.reads = {worker: Reads(*each) for worker, each in content["reads"].items()}
-            for row in content["rows"]:
-                kept.take(from_row(Row(*row)))
+            content: Any = unpacked(text)
+            try:
+                kept.changes = content["changes"]
+                kept.place = content.get("place")
+                kept.reads = {worker: Reads(*each) for worker, each in content["reads"].items()}
+                for row in content["rows"]:
+                    kept.take(from_row(Row(*row)))
+            except ODD as error:
+                raise ValueError(f"this is no record of a shard: {error!r}") from error
         return kept
 
     def take(self, event: LaunchEvent) -> None:
