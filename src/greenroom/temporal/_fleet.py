@@ -204,8 +204,13 @@ class Fleet:
             raise ConfigurationError(f"{sessions=} must be one of {', '.join(map(repr, SESSIONS))}")
         description = await self._described()
         told = await self._history()
-        if told.ended_at is None:
-            await self._take_pending(told, description)
+        over = ConfigurationError(
+            f"the fleet {self.id!r} is over: there is nothing to cancel; its sessions can be "
+            "deleted by their ids"
+        )
+        if told.ended_at is not None:
+            raise over
+        await self._take_pending(told, description)
         # Those that are running as well: their worker may be dead, and not yet missed.
         under_way = {number: told.records[number] for number in told.records.keys() - told.settled}
         try:
@@ -214,12 +219,7 @@ class Fleet:
                     await self._handle.signal(HAND_IN, some)
                 await self._handle.signal(CANCEL, sessions)
         except ConfigurationError as error:
-            if told.ended_at is None:
-                raise
-            raise ConfigurationError(
-                f"the fleet {self.id!r} is over: there is nothing to cancel; its sessions can be "
-                "deleted by their ids"
-            ) from error
+            raise over from error
 
     async def _check_is(self, mark: str) -> None:
         description = await self._described()
@@ -255,6 +255,8 @@ class Fleet:
         A fleet that was terminated leaves them as they were: they are all that is known.
         """
         for pending in description.raw_description.pending_activities:
+            if pending.activity_id not in told.open:
+                continue  # it ended between the two questions
             number = shard_of(pending.activity_id)
             if pending.heartbeat_details.payloads:
                 (record,) = await self._client.data_converter.decode(

@@ -43,7 +43,7 @@ class HistoryReader:
     def __init__(self, fleet_id: str, converter: DataConverter) -> None:
         self._id = fleet_id
         self._converter = converter
-        self._activities: dict[int, int] = {}
+        self._activities: dict[int, str] = {}
         self._told: Told | None = None
 
     @property
@@ -75,22 +75,23 @@ class HistoryReader:
                 self._told = Told(id=self._id, plan=plan, specs=specs, began_at=at)
             case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
                 scheduled = event.activity_task_scheduled_event_attributes
-                self._activities[event.event_id] = shard_of(scheduled.activity_id)
+                self._activities[event.event_id] = scheduled.activity_id
+                self.told.open.add(scheduled.activity_id)
             case EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
                 completed = event.activity_task_completed_event_attributes
-                number = self._activities[completed.scheduled_event_id]
+                number = self._ended(completed.scheduled_event_id)
                 (result,) = await self._converter.decode(completed.result.payloads, [ShardResult])
                 self.told.records[number] = result.record
-                self.told.settled.add(number)
                 self.told.trouble.pop(number, None)
             case EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
                 failed = event.activity_task_failed_event_attributes
-                number = self._ended(failed.scheduled_event_id, failed.failure.message)
+                number = self._ended(failed.scheduled_event_id)
+                self.told.trouble[number] = failed.failure.message
                 await self._recorded(number, failed.failure.application_failure_info.details)
             case EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
                 late = event.activity_task_timed_out_event_attributes
-                number = self._ended(late.scheduled_event_id, late.failure.message)
-                cause = late.failure
+                number, cause = self._ended(late.scheduled_event_id), late.failure
+                self.told.trouble[number] = cause.message
                 while cause.HasField("cause"):
                     cause = cause.cause
                     self.told.trouble[number] = cause.message
@@ -99,7 +100,7 @@ class HistoryReader:
                 )
             case EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
                 cancelled = event.activity_task_canceled_event_attributes
-                self.told.settled.add(self._activities[cancelled.scheduled_event_id])
+                self._ended(cancelled.scheduled_event_id)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
                 signal = event.workflow_execution_signaled_event_attributes
                 await self._signalled(signal.signal_name, signal.input.payloads)
@@ -114,10 +115,12 @@ class HistoryReader:
             ):
                 self.told.ended_at = at
 
-    def _ended(self, scheduled: int, message: str) -> int:
-        number = self._activities[scheduled]
+    def _ended(self, scheduled_event_id: int) -> int:
+        """Take in that an activity is over, and return the number of its shard."""
+        activity_id = self._activities.pop(scheduled_event_id)
+        self.told.open.discard(activity_id)
+        number = shard_of(activity_id)
         self.told.settled.add(number)
-        self.told.trouble[number] = message
         return number
 
     async def _recorded(self, number: int, details: Payloads) -> None:

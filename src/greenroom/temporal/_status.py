@@ -66,6 +66,7 @@ class Told:
         ended_at: When it came to its end; None if it has not.
         cancelled: What was to become of the sessions; None where it was not cancelled.
         records: What is known of each shard, packed, by number.
+        open: The activities that are not over, by their ids.
         settled: The shards that are over.
         running: The shards that a worker has.
         trouble: Why shards were given back, by number.
@@ -78,6 +79,7 @@ class Told:
     ended_at: datetime | None = None
     cancelled: str | None = None
     records: dict[int, str] = field(default_factory=dict)
+    open: set[str] = field(default_factory=set)
     settled: set[int] = field(default_factory=set)
     running: set[int] = field(default_factory=set)
     trouble: dict[int, str] = field(default_factory=dict)
