@@ -43,6 +43,17 @@ async def until_running(fleet: Fleet, shards: int) -> None:
         await anyio.sleep(0.05)
 
 
+async def longest(stage: Stage, fleet: Fleet, activity: str) -> float:
+    """Return for how many seconds an activity may wait and take; 0 for however many."""
+    history = await stage.client.get_workflow_handle(fleet.id).fetch_history()
+    (scheduled,) = (
+        event.activity_task_scheduled_event_attributes
+        for event in history.events
+        if event.activity_task_scheduled_event_attributes.activity_id == activity
+    )
+    return scheduled.schedule_to_close_timeout.ToTimedelta().total_seconds()
+
+
 @pytest.mark.asyncio
 async def test_no_session_is_forgotten_where_the_server_gives_up_the_shard_first(
     server: TemporalServer,
@@ -66,6 +77,7 @@ async def test_no_session_is_forgotten_where_the_server_gives_up_the_shard_first
                 await anyio.sleep(0.05)
             async with stage.worker():
                 report = await fleet.result()
+        assert await longest(stage, fleet, "end-0-delete") == 0
         named = {attempt.id for result in report.values() for attempt in result.attempts}
         assert named == stage.simulator.truth().keys()
         assert stage.states().keys() == {"DELETED"}

@@ -148,7 +148,7 @@ class FleetWorkflow:
                 heartbeat_timeout=timedelta(seconds=order.plan.heartbeat_timeout),
                 retry_policy=RETRY,
                 cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-                schedule_to_close_timeout=_longest(order.plan, order.plan.timeout),
+                schedule_to_close_timeout=_longest(order.plan),
                 start_to_close_timeout=FOR_EVER,
             )
             self._running[number] = running
@@ -173,6 +173,7 @@ class FleetWorkflow:
             self._lost[order.number] = str(cause or error)
 
     async def _end(self, order: ShardOrder, room: asyncio.Semaphore, sessions: str) -> None:
+        """Have a shard's sessions deleted, however long there is no worker to do it."""
         before = self._results.get(order.number)
         if before is None or not before.made:
             return
@@ -185,15 +186,14 @@ class FleetWorkflow:
                     activity_id=f"end-{order.number}-{sessions}",
                     heartbeat_timeout=timedelta(seconds=order.plan.heartbeat_timeout),
                     retry_policy=RETRY,
-                    schedule_to_close_timeout=_longest(order.plan, 0.0),
                     start_to_close_timeout=FOR_EVER,
                 )
             except ActivityError as error:
                 self._lost[order.number] = str(error.cause or error)
 
 
-def _longest(plan: Plan, timeout: float | None) -> timedelta | None:
+def _longest(plan: Plan) -> timedelta | None:
     """Return how long a shard may take, by whichever workers; None for however long."""
-    if timeout is None:
+    if plan.timeout is None:
         return None
-    return timedelta(seconds=timeout + float(plan.policy["delete_timeout"]) + GRACE)
+    return timedelta(seconds=plan.timeout + float(plan.policy["delete_timeout"]) + GRACE)
