@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
+import anyio
 import pytest
 from temporalio.api.common.v1 import Payloads
 from temporalio.api.workflow.v1 import PendingActivityInfo
@@ -11,11 +13,13 @@ from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.client import Client, RPCError
 from temporalio.converter import DataConverter
 from temporalio.service import RPCStatusCode
-from tests.temporal.test_replay import history
+from tests.temporal.test_replay import history, told
 
 from greenroom import ConfigurationError, Unavailable
+from greenroom.cli.fleet import _run
 from greenroom.temporal import Fleet
 from greenroom.temporal._history import HistoryReader
+from greenroom.temporal._status import FleetStatus
 
 
 async def fleet() -> Fleet:
@@ -54,6 +58,43 @@ async def test_what_the_server_refuses_is_said_in_our_own_errors(
 
     refused = await fleet()
     monkeypatch.setattr(refused, "_handle", SimpleNamespace(describe=refuse))
-    with pytest.raises(raised) as told:
+    with pytest.raises(raised) as refusal:
         await refused.status()
-    assert isinstance(told.value.__cause__, RPCError)
+    assert isinstance(refusal.value.__cause__, RPCError)
+
+
+@pytest.mark.asyncio
+async def test_sessions_that_were_to_be_deleted_and_were_not_are_named() -> None:
+    kept = await told("workflow_cancelled")
+    sessions = {result.id for result in kept.report.values() if result.id}
+    assert sessions
+    assert _run._left(kept) == []
+    assert set(_run._left(replace(kept, cancelled="delete"))) == sessions
+    ready = {result.id for result in kept.report.succeeded}
+    assert set(_run._left(replace(kept, cancelled="delete-unready"))) == sessions - ready
+    assert _run._left(await told("cancelled")) == []
+
+
+@pytest.mark.asyncio
+async def test_progress_goes_on_where_a_look_was_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, seen = await told("finished"), anyio.Event()
+
+    looks = 0
+
+    async def status() -> FleetStatus:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            raise Unavailable("away")
+        if looks == 3:
+            seen.set()
+        return found
+
+    monkeypatch.setattr(_run, "LOOK", 0.0)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_run._show, SimpleNamespace(status=status), False)
+        await seen.wait()
+        tasks.cancel_scope.cancel()
+    assert "finished: 9 of 9 ready" in capsys.readouterr().err

@@ -11,7 +11,6 @@ import pytest
 from greenroom import Backoff, ConfigurationError, LaunchPolicy, Spec
 from greenroom.temporal._history import shard_of
 from greenroom.temporal._orders import (
-    LARGEST,
     Plan,
     by_size,
     fingerprint,

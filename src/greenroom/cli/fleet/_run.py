@@ -104,17 +104,30 @@ async def cancel(server: Server, fleet_id: str, sessions: Sessions, *, as_json: 
     ended = await _to_the_end(fleet, as_json=as_json)
     if ended == INTERRUPTED:
         return ended
-    report = (await fleet.status()).report
-    left = [
-        attempt.id
-        for result in report.values()
-        for attempt in result.attempts
-        if attempt.deletion is Deletion.FAILED and attempt.id is not None
-    ]
+    left = _left(await fleet.status())
     for session_id in left:
         said = f"{session_id} was not deleted, and may still be billed"
         click.echo(f"greenroom: {printable(said)}", err=True)
     return FAILED if left else OK
+
+
+def _left(found: FleetStatus) -> list[str]:
+    """Return the sessions that were to be deleted, and are not known to be."""
+    deleting, ready_too = found.cancelled not in (None, "keep"), found.cancelled == "delete"
+    return [
+        attempt.id
+        for result in found.report.values()
+        for attempt in result.attempts
+        if attempt.id is not None
+        and (
+            attempt.deletion is Deletion.FAILED
+            or (
+                deleting
+                and attempt.deletion is not Deletion.DONE
+                and (ready_too or result.verdict is not Verdict.SUCCESS)
+            )
+        )
+    ]
 
 
 async def _to_the_end(fleet: Fleet, *, as_json: bool) -> int:

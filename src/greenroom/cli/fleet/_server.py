@@ -6,8 +6,7 @@ variables and the profile in its configuration file. So keys and certificates ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -96,8 +95,10 @@ def reaching_temporal(function: Callable[..., int]) -> Callable[..., int]:
     def command(
         *, address: str | None, namespace: str | None, task_queue: str, **others: Any
     ) -> int:
-        with _extra():
+        try:
             import greenroom.temporal  # noqa: F401  # finds out now whether it is there
+        except ImportError as error:
+            raise ConfigurationError(str(error)) from error
         return function(server=Server(address, namespace, task_queue), **others)
 
     return decorated(
@@ -121,11 +122,3 @@ def reaching_temporal(function: Callable[..., int]) -> Callable[..., int]:
             "region.",
         ),
     )
-
-
-@contextmanager
-def _extra() -> Iterator[None]:
-    try:
-        yield
-    except ImportError as error:
-        raise ConfigurationError(str(error)) from error
