@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from greenroom import Account, Spec, Verdict, events
+from greenroom import Account, Spec, events
 from greenroom._launch._lines import Phase
 from greenroom.temporal._kept import Kept, Reads, joined_reads
 from greenroom.temporal._orders import packed, unpacked
@@ -109,31 +109,6 @@ def test_what_the_next_process_finds_out_for_itself_is_not_kept() -> None:
         events.LaunchEnded(at=NOON, interrupted=False),
     )
     assert kept.events() == []
-
-
-def test_a_shard_of_a_hundred_takes_less_than_ten_kilobytes() -> None:
-    kept = Kept()
-    for each in range(100):
-        key = f"desk-{each:05}"
-        for event in (
-            intended(key),
-            created(key),
-            changed(key, "CREATE_IN_PROGRESS", "READY", each),
-            events.Settled(
-                at=NOON + timedelta(seconds=each * 1.37),
-                key=key,
-                verdict=Verdict.SUCCESS,
-                id=f"s-{key}-1",
-                state="READY",
-                reason="STREAMING_SESSION_READY",
-                message=None,
-                elapsed=100 + each * 1.618,
-                reads=7,
-                cause=None,
-            ),
-        ):
-            kept.take(event)
-    assert len(kept.packed()) < 10_000
 
 
 def test_what_a_worker_read_is_counted_once_for_all_of_its_shards() -> None:

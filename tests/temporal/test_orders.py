@@ -11,11 +11,13 @@ import pytest
 from greenroom import Backoff, ConfigurationError, LaunchPolicy, Spec
 from greenroom.temporal._history import shard_of
 from greenroom.temporal._orders import (
+    OPEN_BYTES,
     Plan,
     by_size,
     fingerprint,
     into_shards,
     more_thorough,
+    open_shards,
     packed_policy,
     unpacked,
     unpacked_policy,
@@ -58,6 +60,24 @@ def test_specs_that_do_not_fit_are_refused_with_what_to_do() -> None:
 def test_more_shards_than_a_history_holds_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="5001 specs are more than 5,000 shards of 1"):
         into_shards(specs(5001), 1)
+
+
+def test_a_shard_whose_specs_do_not_fit_beside_its_record_is_refused() -> None:
+    odd = [
+        Spec(
+            key=str(each), launch_profile_id="lp", tags={"it": Random(each).randbytes(1_500).hex()}
+        )
+        for each in range(500)
+    ]
+    with pytest.raises(ConfigurationError, match="make shard_size smaller"):
+        into_shards(odd, 500)
+
+
+@pytest.mark.parametrize("size", [1, 25, 50, 100, 101, 500])
+def test_the_heartbeats_of_all_open_shards_fit_where_a_server_keeps_them(size: int) -> None:
+    open_at_once = plan(open_shards=open_shards(size))
+    assert open_at_once.open_shards * open_at_once.largest_record <= OPEN_BYTES
+    assert open_at_once.largest_record > 500 * size  # of two attempts each
 
 
 def test_the_policy_arrives_as_it_left() -> None:

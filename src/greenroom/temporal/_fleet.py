@@ -23,7 +23,6 @@ from greenroom.temporal._history import HistoryReader, shard_of
 from greenroom.temporal._orders import (
     CANCEL,
     HAND_IN,
-    OPEN_SHARDS,
     SESSIONS,
     WORKFLOW,
     FleetProgress,
@@ -32,6 +31,7 @@ from greenroom.temporal._orders import (
     by_size,
     fingerprint,
     into_shards,
+    open_shards,
     packed_policy,
 )
 from greenroom.temporal._status import FleetStatus, Told, status_of
@@ -108,14 +108,14 @@ async def launch_fleet(
     if not isinstance(wanted, LaunchPolicy):
         raise ConfigurationError(f"policy={policy!r} must be a LaunchPolicy(...)")
     wanted.check_for(launches)
+    shards = into_shards(check_specs(given, launches.spec), shard_size)
     plan = Plan(
         kind=launches.name,
         place=place,
         policy=packed_policy(wanted),
         heartbeat_timeout=float(heartbeat_timeout),
-        open_shards=OPEN_SHARDS,
+        open_shards=min(open_shards(shard_size), max(1, len(shards))),
     )
-    shards = into_shards(check_specs(given, launches.spec), shard_size)
     mark = fingerprint(plan, shards)
     with answered(id), suppress(WorkflowAlreadyStartedError):  # and over
         await client.start_workflow(

@@ -27,9 +27,6 @@ HAND_IN = "hand_in"
 CANCEL = "cancel"
 STATUS = "status"
 
-HANDED_IN_AT_ONCE = 1_000_000
-"""Bytes of records that one message hands in, so that it stays below 2 MB whatever is around it."""
-
 LARGEST = 1_900_000
 """Bytes that a message may have, as all packed specs of a fleet; Temporal refuses one of 2 MB."""
 
@@ -37,9 +34,20 @@ MOST_SHARDS = 5000
 """Shards that one fleet may have: a server ends a workflow whose history has 51,200 events, and a
 shard takes up to six, or more where it is cancelled and ended."""
 
+LARGEST_MESSAGE = 900_000
+"""Bytes of a shard's specs, of its record, or of the records that are sent together. Specs and
+record have to fit into one message of 2 MB, and so have many records."""
+
 OPEN_SHARDS = 200
-"""Shards of one fleet that are under way at once. A server keeps the heartbeats of all of them in
-one place, for which it has 8 MB, and a shard of 100 that nears its end takes 10 KB of it."""
+"""Shards of one fleet that are under way at once, at most."""
+
+OPEN_WORKSTATIONS = 10_000
+"""Workstations of one fleet that are under way at once, if one shard has no more than that."""
+
+OPEN_BYTES = 6_000_000
+"""Bytes of the heartbeats of all shards that are under way. A server keeps them in one place, and
+ends a workflow that has more than 8 MB there. A workstation takes 0.2 KB for each of its attempts,
+so that all of those under way may have three."""
 
 Sessions = Literal["keep", "delete-unready", "delete"]
 
@@ -61,7 +69,7 @@ class Plan:
         place: Where they are to be, as the provider says it; None for wherever a worker is at work.
         policy: How each shard goes about it, as `packed_policy` returns it.
         heartbeat_timeout: Seconds after which a worker that was not heard of has lost its shards.
-        open_shards: Most shards under way at once.
+        open_shards: Most shards under way at once, and no more than there are.
     """
 
     kind: str
@@ -75,6 +83,11 @@ class Plan:
         """Seconds from the start of the fleet to its deadline; None for none."""
         timeout: float | None = self.policy["timeout"]
         return timeout
+
+    @property
+    def largest_record(self) -> int:
+        """Bytes of a shard's record with which it makes no further sessions."""
+        return min(LARGEST_MESSAGE, OPEN_BYTES // self.open_shards)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +201,8 @@ def into_shards(specs: Sequence[WorkstationSpec], size: int) -> list[str]:
     """Return the specs in their order, packed by shards of `size`.
 
     Raises:
-        ConfigurationError: They are too many for one fleet, or parted too finely.
+        ConfigurationError: They are too many for one fleet or for one of its shards, or parted too
+            finely.
     """
     dicts = [spec.as_dict() for spec in specs]
     if len(dicts) > size * MOST_SHARDS:
@@ -202,10 +216,20 @@ def into_shards(specs: Sequence[WorkstationSpec], size: int) -> list[str]:
             f"{len(specs)} specs take {total:,} bytes, and one fleet may have {LARGEST:,}: launch "
             "them as several fleets, each with an id of its own"
         )
+    if (largest := max(map(len, shards), default=0)) > LARGEST_MESSAGE:
+        raise ConfigurationError(
+            f"{size} specs take {largest:,} bytes, and one shard may have {LARGEST_MESSAGE:,}: "
+            "make shard_size smaller"
+        )
     return shards
 
 
-def by_size(records: Mapping[int, str], most: int = HANDED_IN_AT_ONCE) -> Iterator[dict[int, str]]:
+def open_shards(size: int) -> int:
+    """Return how many shards of so many workstations may be under way at once."""
+    return max(1, min(OPEN_SHARDS, OPEN_WORKSTATIONS // size))
+
+
+def by_size(records: Mapping[int, str], most: int = LARGEST_MESSAGE) -> Iterator[dict[int, str]]:
     """Yield the records in groups of at most so many bytes, or of one."""
     group: dict[int, str] = {}
     for number, record in records.items():

@@ -40,6 +40,10 @@ GRACE = 600.0
 FOR_EVER = timedelta(days=365)
 """How long one attempt of a shard may take: heartbeats say whether it is at work."""
 
+MOST_AT_ONCE = 1_000_000
+"""Bytes of the activities that one message to the server starts. It takes no message of 4 MB, and a
+workflow that would send one is ended."""
+
 RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1),
     backoff_coefficient=2.0,
@@ -58,6 +62,8 @@ class FleetWorkflow:
         self._shards = 0
         self._cancelled: str | None = None
         self._handed_in: dict[int, str] = {}
+        self._starting = asyncio.Lock()
+        self._started = 0
 
     @workflow.run
     async def run(self, plan: Plan, shards: list[str]) -> FleetProgress:
@@ -138,6 +144,7 @@ class FleetWorkflow:
     async def _launch(self, order: ShardOrder, room: asyncio.Semaphore) -> None:
         number = order.number
         async with room:
+            await self._turn(len(order.specs))
             if self._cancelled is not None:
                 return
             running = workflow.start_activity(
@@ -159,6 +166,14 @@ class FleetWorkflow:
             finally:
                 del self._running[number]
 
+    async def _turn(self, size: int) -> None:
+        """Wait until an activity of so many bytes fits into a message; it may be the next one."""
+        async with self._starting:
+            self._started += size
+            if self._started > MOST_AT_ONCE:
+                self._started = size
+                await asyncio.sleep(0.001)  # a timer: what was started so far is sent with it
+
     def _take_loss(self, order: ShardOrder, error: ActivityError) -> None:
         """Take in that a shard came to no end of its own."""
         cause = error.cause
@@ -178,6 +193,7 @@ class FleetWorkflow:
         if before is None or not before.made:
             return
         async with room:
+            await self._turn(len(order.specs) + len(before.record))
             try:
                 self._results[order.number] = await workflow.execute_activity(
                     END,
