@@ -182,6 +182,8 @@ OTHER_ADVICE: Mapping[str, str] = MappingProxyType(
         "CANCELLED": "The launch ended before anything was decided about them. Resume it.",
         "JOURNAL": "The journal could not be written, and nothing is created that it would not "
         "know of. Make room on its disk, then resume.",
+        "RECORD": "So many sessions had failed before that there was no room to write down more. "
+        "Find out why, and launch these anew, in smaller shards.",
         "MISSING": "The service no longer knows the session. Find out who deleted it, and launch "
         "them anew.",
         "UNREACHABLE": "The session was stopped or deleted before it was ready. Find out by whom, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,6 +42,7 @@ def test_a_shard_is_brought_up(run: Run) -> None:
         async with at_desk(studio) as desk:
             result = await bring_up(server, desk, wanted)
             assert result.counts == {"success": 30}
+            assert len(result.record) < 200 * 30  # tokens and ids do not compress
             server.kept = result.record
 
         check(report_of(wanted, server), studio)
@@ -288,3 +290,21 @@ def test_a_worker_of_its_own_reads_by_the_budget_of_its_poller(run: Run) -> None
             assert anyio.current_time() - began >= 9 / 3
 
     run(main)
+
+
+def test_a_shard_whose_record_is_full_makes_no_further_sessions_and_says_why(run: Run) -> None:
+    scarce = {"create": {"failures": {"INSUFFICIENT_CAPACITY": 1.0}}, "failure": {"median_s": 30}}
+    studio, server, patient = Studio(seed=1, **scarce), Server(), order(20, canary=0, breaker=999)
+    wanted = replace(patient, plan=replace(patient.plan, open_shards=500))
+
+    async def main() -> None:
+        async with at_desk(studio) as desk:
+            server.kept = (await bring_up(server, desk, wanted)).record
+
+        check(report_of(wanted, server), studio)
+
+    run(main)
+    report = report_of(wanted, server)
+    assert len(server.kept or "") < 1.25 * wanted.plan.largest_record
+    assert {result.verdict for result in report.values()} == {Verdict.CANCELLED}
+    assert all("its record is full" in (result.message or "") for result in report.values())

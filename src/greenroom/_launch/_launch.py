@@ -230,6 +230,11 @@ class Launch(AsyncIterable[LaunchEvent]):
             if self._site is not None:
                 _interrupt(self._site)
 
+    def create_no_more(self, cause: str, message: str) -> None:
+        """Create nothing more, and say why; what is on its way is waited for."""
+        if self._site is not None:
+            self._site.stop(cause, message)
+
     def report(self) -> LaunchReport:
         """Return the account as it stands."""
         return self.account.report()

@@ -39,6 +39,12 @@ if TYPE_CHECKING:
     from greenroom.temporal._lease import Lease
 
 
+RECORD = "RECORD"
+"""The cause of those that were not created since the record of their shard was full."""
+
+FULL = "so many sessions of this shard had failed that its record is full"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """What all shards of a worker share.
@@ -105,7 +111,10 @@ class Shard:
         )
         if self._launch is not None:
             self._kept.changes = self._changes_before + self._launch.cost().changes
-        return self._kept.packed()
+        record = self._kept.packed()
+        if self._launch is not None and len(record) > self._order.plan.largest_record:
+            self._launch.create_no_more(RECORD, FULL)
+        return record
 
     def stop(self) -> None:
         """Create nothing more, and come to an end: the fleet is cancelled."""
