@@ -117,3 +117,29 @@ async def test_more_records_than_one_message_takes_are_handed_in_by_who_cancels(
         await fleet.cancel("delete")
         await client.get_workflow_handle("handed-in").result()
     assert worked.ended == set(range(shards))
+
+
+@pytest.mark.asyncio
+async def test_a_fleet_whose_history_is_full_comes_to_its_end_and_says_what_is_left(
+    server: TemporalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("greenroom.temporal._workflow.LONGEST_HISTORY", 200_000)
+
+    async def first_one_stays(order: ShardOrder) -> None:
+        while order.number == 0:
+            activity.heartbeat(HELD)
+            await anyio.sleep(0.1)
+
+    worked = Worked(first_one_stays)
+    client = await server.connect()
+    workflow = client.get_workflow_handle("long")
+    async with at_work(client, "long", worked, shards=5) as fleet:
+        while (await workflow.query("status"))["settled"] < 4:  # noqa: ASYNC110  # as people look
+            await anyio.sleep(0.1)
+        await fleet.cancel("delete")
+        await workflow.result()
+        status = await fleet.status()
+    assert status.over
+    assert not worked.ended
+    assert all("history is full" in why for why in status.trouble.values())
+    assert set(status.trouble) == {1, 2, 3, 4}

@@ -13,6 +13,7 @@ from greenroom.temporal._orders import (
     HAND_IN,
     SESSIONS,
     WORKFLOW,
+    FleetProgress,
     Plan,
     ShardResult,
     more_thorough,
@@ -106,9 +107,14 @@ class HistoryReader:
                 await self._signalled(signal.signal_name, signal.input.payloads)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
                 self._cancelled("keep")
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
+                over = event.workflow_execution_completed_event_attributes
+                (progress,) = await self._converter.decode(over.result.payloads, [FleetProgress])
+                for number, why in progress.lost.items():
+                    self.told.trouble.setdefault(number, why)
+                self.told.ended_at = at
             case (
-                EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
-                | EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED
+                EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED
                 | EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT
                 | EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED
                 | EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED

@@ -44,6 +44,12 @@ MOST_AT_ONCE = 1_000_000
 """Bytes of the activities that one message to the server starts. It takes no message of 4 MB, and a
 workflow that would send one is ended."""
 
+LONGEST_HISTORY = 40_000_000
+"""Bytes of history beyond which no activity is started. A server ends a workflow of 50 MB, wherever
+it is; what is under way then still has to say what became of it."""
+
+NO_ROOM = "the fleet's history is full: launch what is left, or delete it by its ids, by itself"
+
 RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1),
     backoff_coefficient=2.0,
@@ -144,8 +150,11 @@ class FleetWorkflow:
     async def _launch(self, order: ShardOrder, room: asyncio.Semaphore) -> None:
         number = order.number
         async with room:
-            await self._turn(len(order.specs))
+            has_room = await self._turn(len(order.specs))
             if self._cancelled is not None:
+                return
+            if not has_room:
+                self._lost[number] = NO_ROOM
                 return
             running = workflow.start_activity(
                 LAUNCH,
@@ -166,13 +175,18 @@ class FleetWorkflow:
             finally:
                 del self._running[number]
 
-    async def _turn(self, size: int) -> None:
-        """Wait until an activity of so many bytes fits into a message; it may be the next one."""
+    async def _turn(self, size: int) -> bool:
+        """Wait until an activity of so many bytes fits into a message; it may be the next one.
+
+        Returns:
+            Whether it fits into the history, too.
+        """
         async with self._starting:
             self._started += size
             if self._started > MOST_AT_ONCE:
                 self._started = size
                 await asyncio.sleep(0.001)  # a timer: what was started so far is sent with it
+        return workflow.info().get_current_history_size() < LONGEST_HISTORY
 
     def _take_loss(self, order: ShardOrder, error: ActivityError) -> None:
         """Take in that a shard came to no end of its own."""
@@ -193,7 +207,9 @@ class FleetWorkflow:
         if before is None or not before.made:
             return
         async with room:
-            await self._turn(len(order.specs) + len(before.record))
+            if not await self._turn(len(order.specs) + len(before.record)):
+                self._lost[order.number] = NO_ROOM
+                return
             try:
                 self._results[order.number] = await workflow.execute_activity(
                     END,
