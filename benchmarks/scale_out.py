@@ -1,6 +1,7 @@
 """A hundred thousand workstations: one account of twenty whole, in virtual time; the rest products.
 
     python -m benchmarks.scale_out [--workstations 5000] [--shard-size 100] [--workers 3]
+    python -m benchmarks.scale_out --heartbeats 100        # of a server that takes no more
     python -m benchmarks.scale_out --servers
 
 Accounts share nothing, so one is run, and the others are reckoned from it. It has 10 reads a second
@@ -21,7 +22,7 @@ import sqlite3
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -34,6 +35,7 @@ import anyio
 import anyio.to_thread
 from rich.console import Console
 from rich.table import Table
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 from tests.launch.conftest import Studio
 
@@ -97,20 +99,38 @@ class Account(Studio):
 
 @dataclass
 class Heard:
-    """What a server was told in heartbeats: bytes of each, and the second it came in."""
+    """What a server was told in heartbeats, by as many in a second as it takes.
 
+    Attributes:
+        room: Lets one after the other in.
+        sizes: Bytes of each.
+        seconds: How many came in each second.
+        late: How many it did not answer in time.
+    """
+
+    room: RateLimiter
     sizes: list[int] = field(default_factory=list)
     seconds: Counter[int] = field(default_factory=Counter)
+    late: int = 0
 
     def take(self, details: str) -> None:
         """Take in one."""
         self.sizes.append(len(details))
         self.seconds[int(anyio.current_time())] += 1
 
-    async def heartbeat(self, details: str, *, rpc_timeout: timedelta) -> None:  # noqa: ARG002
-        """Answer one, as the server of a lease does."""
-        await anyio.sleep(ANSWERS_IN)
-        self.take(details)
+    async def heartbeat(self, details: str, *, rpc_timeout: timedelta) -> None:
+        """Answer one, as the server of a lease does.
+
+        Raises:
+            RPCError: It is not answered in time.
+        """
+        with anyio.move_on_after(rpc_timeout.total_seconds()):
+            await self.room.acquire()
+            await anyio.sleep(ANSWERS_IN)
+            self.take(details)
+            return
+        self.late += 1
+        raise RPCError("late", RPCStatusCode.DEADLINE_EXCEEDED, b"")
 
 
 @dataclass
@@ -127,7 +147,7 @@ class Took:
         rows: Events on record at the end.
         size: Bytes of the record at the end.
         heard: Its heartbeats, where it is a fleet.
-        largest: Bytes of the largest record of a shard, where it is a fleet.
+        records: What was kept of each shard, where it is a fleet.
     """
 
     counts: Counter[str]
@@ -138,8 +158,8 @@ class Took:
     cpu: float
     rows: int
     size: int
-    heard: Heard = field(default_factory=Heard)
-    largest: int = 0
+    heard: Heard | None = None
+    records: list[str] = field(default_factory=list)
 
 
 def specs(count: int) -> list[dict[str, Any]]:
@@ -180,7 +200,8 @@ async def bring_up(order: ShardOrder, desk: Desk, heard: Heard) -> ShardResult:
 
 async def as_fleet(asked: argparse.Namespace) -> Took:
     """Bring an account's workstations up in shards, by several workers."""
-    studio, heard, took = Account(), Heard(), dict[str, float]()
+    studio, took = Account(), dict[str, float]()
+    heard = Heard(RateLimiter(asked.heartbeats, burst=1))
     reads, creates = budgets()
     checked = check_specs(specs(asked.workstations), launch_kind("nimble-session").spec)
     plan = Plan(
@@ -193,10 +214,10 @@ async def as_fleet(asked: argparse.Namespace) -> Took:
         ShardOrder(fleet_id="account-01", number=number, specs=each, plan=plan, deadline=None)
         for number, each in enumerate(into_shards(checked, asked.shard_size))
     ]
-    results: list[ShardResult] = []
+    results: dict[int, ShardResult] = {}
 
     async def work(order: ShardOrder, desk: Desk) -> None:
-        results.append(await bring_up(order, desk, heard))
+        results[order.number] = await bring_up(order, desk, heard)
 
     with measured(took, studio):
         async with AsyncExitStack() as stack:
@@ -211,16 +232,16 @@ async def as_fleet(asked: argparse.Namespace) -> Took:
             async with anyio.create_task_group() as tasks:
                 for order in orders:
                     tasks.start_soon(work, order, desks[order.number % len(desks)])
-    records = [result.record for result in results]
+    records = [results[order.number].record for order in orders]
     return Took(
-        counts=sum((Counter(result.counts) for result in results), Counter[str]()),
+        counts=sum((Counter(result.counts) for result in results.values()), Counter[str]()),
         sessions=len(studio.sessions()),
         calls=studio.counts,
         delays=studio.delays(),
         rows=sum(len(Kept.unpacked(record).events()) for record in records),
         size=sum(map(len, records)),
         heard=heard,
-        largest=max(map(len, records)),
+        records=records,
         **took,
     )
 
@@ -266,7 +287,6 @@ def columns(took: Took, workstations: int) -> dict[str, str]:
     """Return what is shown of one way to bring up an account."""
     creates = took.calls["create_session"]
     reads = took.calls["list_sessions"] + took.calls["get_session"]
-    sizes = took.heard.sizes
     told = {
         "ready": f"{took.counts['success']:,}",
         "sessions made": f"{took.sessions:,}",
@@ -279,11 +299,13 @@ def columns(took: Took, workstations: int) -> dict[str, str]:
         "bytes on record": f"{took.size:,} ({took.size / workstations:.0f} each)",
         "CPU, without the model": f"{took.cpu:.1f} s",
     }
-    if sizes:
+    if took.heard is not None:
+        sizes = took.heard.sizes
         told |= {
-            "largest record of a shard": f"{took.largest:,} bytes",
+            "largest record of a shard": f"{max(map(len, took.records)):,} bytes",
             "heartbeats": f"{len(sizes):,} ({len(sizes) / workstations:.2f} each)",
             "heartbeats, most in a second": f"{max(took.heard.seconds.values()):,}",
+            "heartbeats not answered in time": f"{took.heard.late:,}",
             "bytes a heartbeat, mean, largest": f"{fmean(sizes):,.0f}, {max(sizes):,}",
             "bytes of all heartbeats": f"{sum(sizes):,}",
         }
@@ -292,6 +314,7 @@ def columns(took: Took, workstations: int) -> dict[str, str]:
 
 def products(took: Took) -> dict[str, str]:
     """Return what twenty such accounts come to."""
+    assert took.heard is not None
     sizes, reads = took.heard.sizes, took.calls["list_sessions"] + took.calls["get_session"]
     return {
         "ready": f"{ACCOUNTS * took.counts['success']:,}",
@@ -307,28 +330,27 @@ def products(took: Took) -> dict[str, str]:
     }
 
 
-def play(way: Callable[[argparse.Namespace], Awaitable[Took]], asked: argparse.Namespace) -> Took:
-    """Run an account in virtual time."""
-    return run(way, asked)
-
-
 def main(args: Sequence[str] | None = None) -> None:
     """Run it, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workstations", type=int, default=5000, help="of one account")
     parser.add_argument("--shard-size", type=int, default=100)
     parser.add_argument("--workers", type=int, default=3, help="that share the account")
+    parser.add_argument(
+        "--heartbeats", type=float, default=1e5, help="that the server takes in a second"
+    )
+    parser.add_argument("--fleet-only", action="store_true", help="and not as one launch")
     parser.add_argument("--servers", action="store_true", help="ask Temporal's development server")
     asked = parser.parse_args(args)
     if asked.servers:
         from benchmarks import temporal_limits
 
-        temporal_limits.main()
+        temporal_limits.show(asked)
         return
-    fleet = play(as_fleet, asked)
+    fleet = run(as_fleet, asked)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     one, all_of_them = columns(fleet, asked.workstations), products(fleet)
-    alone = columns(play(as_launch, asked), asked.workstations)
+    alone = {} if asked.fleet_only else columns(run(as_launch, asked), asked.workstations)
     table = Table(title=f"{asked.workstations:,} workstations an account, {ACCOUNTS} accounts")
     for column in ("", "one account, as a fleet", f"x {ACCOUNTS}, a product", "as one launch"):
         table.add_column(column, justify="right" if column else "left")
