@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
@@ -92,10 +93,16 @@ def from_row(row: Row) -> events.LaunchEvent:
         event = kind(**read)
     except ODD as error:
         raise ValueError(f"a {row.kind} cannot be read: {error!r}") from error
-    for name, hint in get_type_hints(kind).items():
+    for name, hint in _hints(row.kind).items():
         if not _fits(getattr(event, name), hint):
             raise ValueError(f"a {row.kind} cannot be read: {name} is {getattr(event, name)!r}")
     return event
+
+
+@cache
+def _hints(kind: str) -> Mapping[str, Any]:
+    """Return what a kind's members are; to find that out costs more than all else about a row."""
+    return get_type_hints(KINDS[kind])
 
 
 def _renamed(members: dict[str, Any]) -> dict[str, Any]:
