@@ -44,7 +44,14 @@ from greenroom._launch_kind import launch_kind
 from greenroom._specs import check_specs
 from greenroom.temporal._kept import Kept
 from greenroom.temporal._lease import Lease
-from greenroom.temporal._orders import Plan, ShardOrder, ShardResult, into_shards, packed_policy
+from greenroom.temporal._orders import (
+    Plan,
+    ShardOrder,
+    ShardResult,
+    into_shards,
+    open_shards,
+    packed_policy,
+)
 from greenroom.temporal._shard import Desk, Shard
 from greenroom.testing import run
 
@@ -204,15 +211,17 @@ async def as_fleet(asked: argparse.Namespace) -> Took:
     heard = Heard(RateLimiter(asked.heartbeats, burst=1))
     reads, creates = budgets()
     checked = check_specs(specs(asked.workstations), launch_kind("nimble-session").spec)
+    shards = into_shards(checked, asked.shard_size)
     plan = Plan(
         kind="nimble-session",
         place=None,
         policy=packed_policy(POLICY),
         heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        open_shards=min(open_shards(asked.shard_size), len(shards)),
     )
     orders = [
         ShardOrder(fleet_id="account-01", number=number, specs=each, plan=plan, deadline=None)
-        for number, each in enumerate(into_shards(checked, asked.shard_size))
+        for number, each in enumerate(shards)
     ]
     results: dict[int, ShardResult] = {}
 
