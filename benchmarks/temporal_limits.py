@@ -111,7 +111,10 @@ async def why_ended(held: WorkflowHandle[Holding, None]) -> str:
         with anyio.fail_after(1):
             await held.result()
     except WorkflowFailureError as error:
-        return f"ended: {error.cause}"
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        return f"ended: {cause}"
     except TimeoutError:
         return "goes on"
     return "over"
@@ -183,8 +186,12 @@ async def one_task(stage: Stage) -> AsyncIterator[Row]:
 
 
 async def history(stage: Stage) -> AsyncIterator[Row]:
-    """Yield how long a history may get."""
+    """Yield how large a signal may get, and how long a history."""
     held = await stage.begin("history", 1)
+    try:
+        await held.signal(Holding.tell, noise(2_200_000))
+    except RPCError as error:
+        yield "a signal of 2.2 MB", f"{error} The workflow {await why_ended(held)}"
     for told in range(1, 60):
         try:
             await held.signal(Holding.tell, noise(1_500_000))
