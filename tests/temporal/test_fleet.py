@@ -20,7 +20,6 @@ from greenroom import ConfigurationError, Deletion, LaunchPolicy, LaunchReport, 
 from greenroom.simulator import Settings, Simulator, serve
 from greenroom.sources import nimble
 from greenroom.temporal import Fleet, FleetWorker, fleet_worker, get_fleet, launch_fleet
-from greenroom.temporal._kept import Kept
 
 SPEED = 200.0
 ENDS_IN = 60.0
@@ -249,26 +248,6 @@ async def test_no_session_is_forgotten_by_a_worker_that_leaves_a_cancelled_fleet
 
 
 @pytest.mark.asyncio
-async def test_who_cancels_hands_in_what_a_worker_told_that_may_be_dead(
-    server: TemporalServer,
-) -> None:
-    async with on_stage(server, create={"median_s": 4000}) as stage, stage.worker():
-        fleet = await stage.launch(30, shard_size=30)
-        await stage.made(30)
-        await fleet.cancel()
-        history = await stage.client.get_workflow_handle(fleet.id).fetch_history()
-        (signal,) = (
-            event.workflow_execution_signaled_event_attributes
-            for event in history.events
-            if event.HasField("workflow_execution_signaled_event_attributes")
-        )
-        _, records = await stage.client.data_converter.decode(
-            signal.input.payloads, [str, dict[int, str]]
-        )
-        assert Kept.unpacked(records[0]).events()
-
-
-@pytest.mark.asyncio
 async def test_to_cancel_the_workflow_is_to_cancel_the_fleet(server: TemporalServer) -> None:
     async with on_stage(server, create={"median_s": 4000}) as stage, stage.worker():
         fleet = await stage.launch(30)
@@ -278,6 +257,20 @@ async def test_to_cancel_the_workflow_is_to_cancel_the_fleet(server: TemporalSer
         assert {result.verdict for result in report.values()} == {Verdict.CANCELLED}
         assert (await fleet.status()).cancelled == "keep"
         assert stage.states() == {"CREATE_IN_PROGRESS": 30}
+
+
+@pytest.mark.asyncio
+async def test_sessions_of_shards_without_a_worker_are_named_however_it_is_cancelled(
+    server: TemporalServer,
+) -> None:
+    async with on_stage(server, create={"median_s": 4000}) as stage:
+        fleet = await stage.launch(20, shard_size=10)
+        async with stage.worker():
+            await stage.made(20)
+        await stage.client.get_workflow_handle(fleet.id).cancel()  # as Temporal's own tools do
+        async with stage.worker(max_shards=1):
+            report = await fleet.result()
+        assert {result.id for result in report.values()} == stage.simulator.truth().keys()
 
 
 @pytest.mark.asyncio

@@ -13,7 +13,7 @@ from tests.temporal.servers import TemporalServer, temporal_server
 from tests.temporal.test_fleet import Stage, on_stage
 
 from greenroom.temporal import Fleet
-from greenroom.temporal._worker import SANDBOX
+from greenroom.temporal._worker import SANDBOX, Hearing
 from greenroom.temporal._workflow import FleetWorkflow
 
 
@@ -67,10 +67,12 @@ async def test_no_session_is_forgotten_where_the_server_gives_up_the_shard_first
         await until_running(fleet, 1)
         await fleet.cancel("delete")
         await until_running(fleet, 0)
+        client = await server.connect()
         async with Worker(
-            await server.connect(),
+            client,
             task_queue=stage.name,
             workflows=[FleetWorkflow],
+            activities=[Hearing(client).pending_records],
             workflow_runner=SANDBOX,
         ):
             while not (await fleet.status()).settled:  # noqa: ASYNC110  # the server tells nobody

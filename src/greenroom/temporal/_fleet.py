@@ -19,16 +19,14 @@ from greenroom._launch_kind import LaunchKind, launch_kind
 from greenroom._schedule import Backoff
 from greenroom._specs import SpecLike, WorkstationSpec, check_specs
 from greenroom.temporal._answers import answered
-from greenroom.temporal._history import HistoryReader, shard_of
+from greenroom.temporal._history import HistoryReader, pending_records, shard_of
 from greenroom.temporal._orders import (
     CANCEL,
-    HAND_IN,
     SESSIONS,
     WORKFLOW,
     FleetProgress,
     Plan,
     Sessions,
-    by_size,
     fingerprint,
     into_shards,
     open_shards,
@@ -202,21 +200,14 @@ class Fleet:
         """
         if sessions not in SESSIONS:
             raise ConfigurationError(f"{sessions=} must be one of {', '.join(map(repr, SESSIONS))}")
-        description = await self._described()
-        told = await self._history()
         over = ConfigurationError(
             f"the fleet {self.id!r} is over: there is nothing to cancel; its sessions can be "
             "deleted by their ids"
         )
-        if told.ended_at is not None:
+        if (await self._described()).close_time is not None:
             raise over
-        await self._take_pending(told, description)
-        # Those that are running as well: their worker may be dead, and not yet missed.
-        under_way = {number: told.records[number] for number in told.records.keys() - told.settled}
         try:
             with answered(self.id):
-                for some in by_size(under_way):
-                    await self._handle.signal(HAND_IN, some)
                 await self._handle.signal(CANCEL, sessions)
         except ConfigurationError as error:
             raise over from error
@@ -254,15 +245,13 @@ class Fleet:
 
         A fleet that was terminated leaves them as they were: they are all that is known.
         """
+        records = await pending_records(description, self._client.data_converter)
         for pending in description.raw_description.pending_activities:
+            if pending.activity_id in told.open and pending.activity_id in records:
+                told.records[shard_of(pending.activity_id)] = records[pending.activity_id]
             if pending.activity_id not in told.open:
                 continue  # it ended between the two questions
             number = shard_of(pending.activity_id)
-            if pending.heartbeat_details.payloads:
-                (record,) = await self._client.data_converter.decode(
-                    pending.heartbeat_details.payloads, [str]
-                )
-                told.records[number] = record
             if told.ended_at is not None:
                 continue
             if pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED:

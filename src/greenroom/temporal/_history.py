@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,6 @@ from temporalio.api.enums.v1 import EventType
 from greenroom._errors import ConfigurationError
 from greenroom.temporal._orders import (
     CANCEL,
-    HAND_IN,
     SESSIONS,
     WORKFLOW,
     FleetProgress,
@@ -25,7 +25,25 @@ if TYPE_CHECKING:
 
     from temporalio.api.common.v1 import Payload, Payloads
     from temporalio.api.history.v1 import HistoryEvent
+    from temporalio.client import WorkflowExecutionDescription
     from temporalio.converter import DataConverter
+
+
+LOCAL_ACTIVITY = "core_local_activity"
+"""How Temporal's library marks what a local activity returned. A fleet has one: `PENDING`."""
+
+
+async def pending_records(
+    description: WorkflowExecutionDescription, converter: DataConverter
+) -> dict[str, str]:
+    """Return the records that heartbeats carried of activities that are not over, by their ids."""
+    records = {}
+    for pending in description.raw_description.pending_activities:
+        if pending.heartbeat_details.payloads:
+            (records[pending.activity_id],) = await converter.decode(
+                pending.heartbeat_details.payloads, [str]
+            )
+    return records
 
 
 def shard_of(activity_id: str) -> int:
@@ -104,7 +122,12 @@ class HistoryReader:
                 self._ended(cancelled.scheduled_event_id)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
                 signal = event.workflow_execution_signaled_event_attributes
-                await self._signalled(signal.signal_name, signal.input.payloads)
+                if signal.signal_name == CANCEL:
+                    await self._signalled(signal.input.payloads)
+            case EventType.EVENT_TYPE_MARKER_RECORDED:
+                marker = event.marker_recorded_event_attributes
+                if marker.marker_name == LOCAL_ACTIVITY and "result" in marker.details:
+                    await self._heard(marker.details["result"])
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
                 self._cancelled("keep")
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
@@ -134,20 +157,17 @@ class HistoryReader:
             (record,) = await self._converter.decode(details.payloads, [str])
             self.told.records[number] = record
 
-    async def _signalled(self, name: str, payloads: Sequence[Payload]) -> None:
-        """Take in a signal; one that the workflow cannot read is dropped there as well."""
-        hint = {CANCEL: str, HAND_IN: dict[int, str]}.get(name)
-        if hint is None:
-            return
-        try:
-            given = await self._converter.decode(payloads, [hint] if payloads else [])
-        except (RuntimeError, TypeError, ValueError):
-            return
-        if name == CANCEL:
+    async def _signalled(self, payloads: Sequence[Payload]) -> None:
+        """Take in a cancelling; one that the workflow cannot read is dropped there as well."""
+        with suppress(RuntimeError, TypeError, ValueError):
+            given = await self._converter.decode(payloads, [str] if payloads else [])
             self._cancelled(*given or ["keep"])
-        elif given:
-            for number in given[0].keys() - self.told.settled:
-                self.told.records[number] = given[0][number]
+
+    async def _heard(self, details: Payloads) -> None:
+        """Take in what shards told before they were cancelled."""
+        (told,) = await self._converter.decode(details.payloads, [dict[int, str]])
+        for number in told.keys() - self.told.settled:
+            self.told.records[number] = told[number]
 
     def _cancelled(self, sessions: str) -> None:
         if sessions in SESSIONS:

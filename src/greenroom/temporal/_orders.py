@@ -23,7 +23,7 @@ WORKFLOW = "greenroom.fleet"
 
 LAUNCH = "greenroom.launch_shard"
 END = "greenroom.end_shard"
-HAND_IN = "hand_in"
+PENDING = "greenroom.pending_records"
 CANCEL = "cancel"
 STATUS = "status"
 

@@ -31,8 +31,9 @@ from greenroom._launch._policy import LaunchPolicy
 from greenroom._launch._provider import Provider, kind_of, place_of
 from greenroom._limiter import Limiter, RateLimiter
 from greenroom._poller import Poller
+from greenroom.temporal._history import pending_records, shard_of
 from greenroom.temporal._lease import Lease, LeaseLost
-from greenroom.temporal._orders import END, LAUNCH, ShardOrder, ShardResult
+from greenroom.temporal._orders import END, LAUNCH, PENDING, ShardOrder, ShardResult, by_size
 from greenroom.temporal._shard import Desk, Shard
 from greenroom.temporal._workflow import FleetWorkflow
 
@@ -210,7 +211,11 @@ class FleetWorker:
                 self._client,
                 task_queue=self._task_queue,
                 workflows=[FleetWorkflow],
-                activities=[self._launch_shard, self._end_shard],
+                activities=[
+                    self._launch_shard,
+                    self._end_shard,
+                    Hearing(self._client).pending_records,
+                ],
                 workflow_runner=SANDBOX,
                 max_concurrent_activities=self._max_shards,
                 max_heartbeat_throttle_interval=AT_ONCE,
@@ -303,6 +308,31 @@ class FleetWorker:
             )
         told.info("fleet.shard_over", **result.counts)
         return result
+
+
+class Hearing:
+    """The activity by which a fleet learns what the heartbeats of its shards told.
+
+    Args:
+        client: The worker's.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @activity.defn(name=PENDING)
+    async def pending_records(self, known: list[int]) -> dict[int, str]:
+        """Return the records of shards that are not over, but for those known.
+
+        As many as fit into a message; none where there are no more.
+        """
+        workflow_id, run_id = activity.info().workflow_id, activity.info().workflow_run_id
+        assert workflow_id is not None
+        handle = self._client.get_workflow_handle(workflow_id, run_id=run_id)
+        told = await pending_records(await handle.describe(), self._client.data_converter)
+        records = {shard_of(name): record for name, record in told.items()}
+        unknown = {number: records[number] for number in sorted(records.keys() - set(known))}
+        return next(by_size(unknown), {})
 
 
 async def _keep(lease: Lease, scope: anyio.CancelScope) -> None:

@@ -22,8 +22,8 @@ from temporalio.exceptions import TimeoutError as TimedOut
 from greenroom.temporal._orders import (
     CANCEL,
     END,
-    HAND_IN,
     LAUNCH,
+    PENDING,
     SESSIONS,
     STATUS,
     WORKFLOW,
@@ -39,6 +39,9 @@ GRACE = 600.0
 
 FOR_EVER = timedelta(days=365)
 """How long one attempt of a shard may take: heartbeats say whether it is at work."""
+
+LEARNS_IN = timedelta(minutes=2)
+"""How long a cancelled fleet may take to learn what its shards told; then it goes on without."""
 
 MOST_AT_ONCE = 1_000_000
 """Bytes of the activities that one message to the server starts. It takes no message of 4 MB, and a
@@ -67,7 +70,8 @@ class FleetWorkflow:
         self._lost: dict[int, str] = {}
         self._shards = 0
         self._cancelled: str | None = None
-        self._handed_in: dict[int, str] = {}
+        self._cancelling: asyncio.Task[None] | None = None
+        self._heard: dict[int, str] = {}
         self._starting = asyncio.Lock()
         self._started = 0
 
@@ -97,14 +101,6 @@ class FleetWorkflow:
             await self._finished([asyncio.create_task(ending) for ending in endings])
         return self.status()
 
-    @workflow.signal(name=HAND_IN)
-    def hand_in(self, records: dict[int, str]) -> None:
-        """Take in records of shards, by their numbers, before the fleet is cancelled.
-
-        A server forgets the heartbeats of shards that no worker has when they are cancelled.
-        """
-        self._handed_in.update(records)
-
     @workflow.signal(name=CANCEL)
     def cancel(self, sessions: str = "keep") -> None:
         """Launch nothing more.
@@ -115,9 +111,9 @@ class FleetWorkflow:
         """
         if sessions not in SESSIONS:
             return
+        if self._cancelled is None and self._running:
+            self._cancelling = asyncio.create_task(self._cancel_running())
         self._cancelled = more_thorough(sessions, self._cancelled)
-        for running in self._running.values():
-            running.cancel()
 
     @workflow.query(name=STATUS)
     def status(self) -> FleetProgress:
@@ -138,7 +134,9 @@ class FleetWorkflow:
         """Wait for all of them. To cancel the workflow cancels the fleet, and keeps sessions."""
         while True:
             try:
-                await workflow.wait_condition(lambda: all(task.done() for task in tasks))
+                await workflow.wait_condition(
+                    lambda: all(task.done() for task in (*tasks, self._cancelling) if task)
+                )
             except asyncio.CancelledError:
                 self.cancel()
             else:
@@ -146,6 +144,26 @@ class FleetWorkflow:
         for task in tasks:
             if not task.cancelled():  # before its activity was asked for
                 task.result()
+
+    async def _cancel_running(self) -> None:
+        """Cancel the shards that are under way, once it is known what their heartbeats told.
+
+        A server forgets those of shards that no worker has, or whose worker is dead and not yet
+        missed. That is asked for by a local activity, which waits for no place beside shards.
+        """
+        try:
+            while told := await workflow.execute_local_activity(
+                PENDING,
+                [*self._heard],
+                result_type=dict[int, str],
+                schedule_to_close_timeout=LEARNS_IN,
+                retry_policy=RETRY,
+            ):
+                self._heard.update(told)
+        except ActivityError as error:
+            workflow.logger.warning("fleet.unheard: %s", error.cause or error)
+        for running in self._running.values():
+            running.cancel()
 
     async def _launch(self, order: ShardOrder, room: asyncio.Semaphore) -> None:
         number = order.number
@@ -191,7 +209,7 @@ class FleetWorkflow:
     def _take_loss(self, order: ShardOrder, error: ActivityError) -> None:
         """Take in that a shard came to no end of its own."""
         cause = error.cause
-        known = self._handed_in.get(order.number)
+        known = self._heard.get(order.number)
         if isinstance(cause, TimedOut) and cause.last_heartbeat_details:
             known = cause.last_heartbeat_details[0]
         elif isinstance(cause, ApplicationError) and cause.details:
