@@ -294,8 +294,9 @@ def test_a_worker_of_its_own_reads_by_the_budget_of_its_poller(run: Run) -> None
 
 def test_a_shard_whose_record_is_full_makes_no_further_sessions_and_says_why(run: Run) -> None:
     scarce = {"create": {"failures": {"INSUFFICIENT_CAPACITY": 1.0}}, "failure": {"median_s": 30}}
-    studio, server, patient = Studio(seed=1, **scarce), Server(), order(20, canary=0, breaker=999)
-    wanted = replace(patient, plan=replace(patient.plan, open_shards=500))
+    studio, server, until = Studio(seed=1, **scarce), Server(), datetime.now(UTC).timestamp() + 900
+    roomy = order(20, canary=0, breaker=999, deadline=until)
+    wanted = replace(roomy, plan=replace(roomy.plan, open_shards=500))
 
     async def main() -> None:
         async with at_desk(studio) as desk:
