@@ -270,6 +270,23 @@ def test_a_callback_that_raises_is_named_and_raised_in_the_end_if_asked_for(capl
     assert breaks.__qualname__ in caplog.text
 
 
+@pytest.mark.parametrize("kind", ["plain", "async"])
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=repr)
+def test_a_callback_that_would_end_the_program_ends_nothing_of_others(caplog, kind, error):
+    def ends(change):
+        raise error
+
+    async def ends_too(change):
+        raise error
+
+    with sync.Poller(coming_up("s-1"), schedule=OFTEN) as other:
+        with sync.Poller(coming_up("s-1"), schedule=OFTEN) as poller:
+            poller.on("READY", ends if kind == "plain" else ends_too)
+            poller.wait("s-1", until="READY", timeout=9)
+        assert other.wait("s-1", until="READY", timeout=9).verdict is Verdict.SUCCESS
+    assert f"a callback ends no program: {error!r}" in caplog.text
+
+
 def test_ctrl_c_ends_a_wait_and_leaves_nothing_behind(interrupt):
     with sync.Poller(never("s-1", "s-2"), schedule=OFTEN) as poller:
         interrupt(lambda: poller.statistics().waiting)

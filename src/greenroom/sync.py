@@ -252,13 +252,20 @@ class Poller:
         return self._run(name, in_the_loop)
 
     def _in_a_thread(self, callback: Callback) -> Callback:
-        if inspect.iscoroutinefunction(callback):
-            return callback
+        asynchronous = inspect.iscoroutinefunction(callback)
 
         async def call(event: Transition | WaitResult) -> None:
-            returned = await anyio.to_thread.run_sync(callback, event, limiter=self._threads)
-            if inspect.isawaitable(returned):
-                await returned
+            try:
+                if asynchronous:
+                    returned = callback(event)
+                else:
+                    returned = await anyio.to_thread.run_sync(
+                        callback, event, limiter=self._threads
+                    )
+                if inspect.isawaitable(returned):
+                    await returned
+            except (KeyboardInterrupt, SystemExit) as error:  # which would end the loop of all
+                raise RuntimeError(f"a callback ends no program: {error!r}") from error
 
         call.__module__, call.__qualname__ = "", name_of(callback)
         return call
