@@ -194,6 +194,39 @@ async def test_a_worker_that_leaves_hands_its_shards_back_at_once(server: Tempor
         assert len(stage.simulator.truth()) == 50
 
 
+@pytest.mark.asyncio
+async def test_a_worker_that_is_cancelled_with_its_poller_takes_no_workstation_along(
+    server: TemporalServer,
+) -> None:
+    async with on_stage(server, create={"median_s": 600}) as stage:
+        fleet = await stage.launch(50, heartbeat_timeout=300.0)
+
+        async def at_work() -> None:
+            async with (
+                nimble.connect(
+                    studio_id=stage.simulator.studio_id,
+                    region_name="us-west-2",
+                    endpoint_url=stage.simulator.url,
+                ) as studio,
+                greenroom.Poller(studio) as poller,
+            ):
+                creates = greenroom.RateLimiter(100, burst=10)
+                client = await stage.server.connect()
+                worker = fleet_worker(
+                    client, studio, poller=poller, creates=creates, task_queue=stage.name
+                )
+                await worker.run()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(at_work)
+            await stage.made(50)
+            tasks.cancel_scope.cancel()
+        async with stage.worker():
+            report = await fleet.result()
+        assert len(report.succeeded) == 50
+        assert len(stage.simulator.truth()) == 50
+
+
 @pytest.mark.parametrize("sessions", ["keep", "delete"])
 @pytest.mark.asyncio
 async def test_a_cancelled_fleet_keeps_or_deletes_its_sessions(

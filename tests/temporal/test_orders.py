@@ -90,6 +90,11 @@ def test_a_worker_s_word_counts_beside_the_fleet_s() -> None:
     assert (policy.in_flight, policy.timeout) == (2, 7.0)
 
 
+def test_a_policy_of_tomorrow_is_not_carried_out_by_half() -> None:
+    with pytest.raises(ConfigurationError, match="says patience, which this greenroom does not"):
+        unpacked_policy(packed_policy(LaunchPolicy()) | {"patience": 3})
+
+
 @pytest.mark.parametrize(
     ("policy", "said"),
     [

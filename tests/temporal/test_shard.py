@@ -235,6 +235,27 @@ def test_a_shard_that_was_cancelled_is_ended(run: Run, *, ready_too: bool) -> No
             assert attempt.deletion is (None if kept else Deletion.DONE)
 
 
+def test_how_long_a_deletion_may_take_counts_from_its_call(run: Run) -> None:
+    studio = Studio(seed=1, delete={"median_s": 5, "sigma": 0})
+    wanted = order(30, canary=0, delete_timeout=15)
+
+    async def main() -> None:
+        server = Server()
+        async with at_desk(studio) as desk:
+            brought_up = (await bring_up(server, desk, wanted)).record
+            slow = replace(desk, creates=RateLimiter(0.5, burst=1))
+            ending = Shard(wanted, slow, brought_up)
+            lease = server.owner = Held(server, ending)
+            server.kept = (await ending.end(lease, ready_too=True)).record  # type: ignore[arg-type]  # so too
+        check(report_of(wanted, server), studio)
+        assert {changes[-1].state for changes in studio.sessions().values()} == {"DELETED"}
+        for result in report_of(wanted, server).values():
+            assert result.attempts[-1].deletion is Deletion.DONE
+            assert (result.state, result.verdict) == ("DELETED", Verdict.CANCELLED)
+
+    run(main)
+
+
 def test_ending_finds_out_what_was_made_unheard(run: Run) -> None:
     studio, server, wanted = Studio(seed=1), Server(), order(5, canary=0)
 

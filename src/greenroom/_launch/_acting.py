@@ -7,6 +7,7 @@ Nor is one on a session that is not found: it may be so new that the service doe
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
@@ -47,6 +48,8 @@ class Hands:
         asker: Makes the calls.
         sign: What ends it early.
         deadline: The end of all waits.
+        patience: Seconds from the moment at which an action was accepted to the end of its wait, if
+            that is sooner. Then the deadline is this action's alone.
     """
 
     studio: Provider
@@ -54,6 +57,7 @@ class Hands:
     asker: Asker
     sign: StopSign
     deadline: Deadline
+    patience: float = math.inf
 
     async def carry_out(self, action: str, session_id: str) -> WaitResult:
         """Ask for an action until it is answered, and wait until it is done.
@@ -75,6 +79,7 @@ class Hands:
         while True:
             try:
                 await self.asker.ask(call, self.sign, operation=operation)
+                self.deadline.move_up(self.patience)
                 return await self._done(session_id, goal, fits)
             except (NotFound, Conflict) as error:
                 not_found = isinstance(error, NotFound)

@@ -33,6 +33,10 @@ class Deadline:
     def __init__(self, seconds: float = math.inf) -> None:
         self.at = anyio.current_time() + seconds
 
+    def move_up(self, seconds: float) -> None:
+        """Have it come in so many seconds from now, unless it comes sooner."""
+        self.at = min(self.at, anyio.current_time() + seconds)
+
     def left(self) -> float | None:
         """Return the seconds that are left, not less than 0; None where there is no deadline."""
         left = self.at - anyio.current_time()

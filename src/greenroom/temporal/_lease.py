@@ -9,24 +9,25 @@ through. Here each is a call whose answer is waited for. So three things are kno
   its next create**: the server no longer knows it, and refuses the heartbeat.
 - While the server is away nothing new is created; what was created is still waited for.
 
-The library's own heartbeats are sent besides, now and then and with the same details, for it stops
-an activity that does not use them.
+The library's own heartbeats are not used beside these: one of them could arrive late, and put what
+was known before in the place of what is known now.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import anyio
-from temporalio import activity
 from temporalio.client import AsyncActivityCancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
 from greenroom import _log
 from greenroom._errors import JournalError
+from greenroom._launch._events import Settled
 from greenroom._schedule import Backoff
+from greenroom._states import Verdict
 
 if TYPE_CHECKING:
     from temporalio.client import AsyncActivityHandle
@@ -43,6 +44,9 @@ AGAIN = Backoff(initial=0.5, factor=2.0, ceiling=5.0, floor=0.2)
 
 GONE = (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.FAILED_PRECONDITION)
 """What the server answers to those that it has given up."""
+
+
+NO_LONGER = "this worker no longer has the shard"
 
 
 class LeaseLost(JournalError):
@@ -86,10 +90,7 @@ class Lease:
         """
         while True:
             await anyio.sleep(self._interval)
-            async with self._one_by_one:
-                details = self._details()
-                activity.heartbeat(details)
-                await self._renew(details)
+            await self.renew()
 
     async def renew(self) -> None:
         """Tell the server how far things are, and wait until it has heard of it.
@@ -98,40 +99,40 @@ class Lease:
             LeaseLost: It is lost, or was left.
         """
         async with self._one_by_one:
-            await self._renew(self._details())
-
-    async def _renew(self, details: str) -> None:
-        tries = 0
-        while True:
-            if self.lost or (self._left and tries):
-                raise LeaseLost("this worker no longer has the shard", "")
-            try:
-                await self._handle.heartbeat(details, rpc_timeout=timedelta(seconds=CALL_TIMEOUT))
-            except AsyncActivityCancelledError as error:
-                if error.details is not None and not error.details.cancel_requested:
-                    self._lose(f"it was paused or reset: {error.details}")
-                    continue
-                self._stop()
-            except RPCError as error:
-                if error.status in GONE:
-                    self._lose(error.message)
-                    continue
-                if tries == 0:
-                    self._log.warning("fleet.unheard", error=error.message)
+            details, tries = self._details(), 0
+            while not await self._was_heard(details, first=tries == 0):
                 tries += 1
+                if self._left:
+                    raise LeaseLost(NO_LONGER, "")
                 await anyio.sleep(AGAIN.delay(tries))
-                continue
             if tries:
                 self._log.info("fleet.heard")
-            return
+
+    async def _was_heard(self, details: str, *, first: bool) -> bool:
+        if self.lost:
+            raise LeaseLost(NO_LONGER, "")
+        try:
+            await self._handle.heartbeat(details, rpc_timeout=timedelta(seconds=CALL_TIMEOUT))
+        except AsyncActivityCancelledError as error:
+            if error.details is not None and not error.details.cancel_requested:
+                self._lose(f"it was paused or reset: {error.details}")
+            self._stop()
+        except RPCError as error:
+            if error.status in GONE:
+                self._lose(error.message)
+            if first:
+                self._log.warning("fleet.unheard", error=error.message)
+            return False
+        return True
 
     def leave(self) -> None:
         """Try each renewal once: where the server is away, nobody waits for it any more."""
         self._left = True
 
-    def _lose(self, why: str) -> None:
+    def _lose(self, why: str) -> NoReturn:
         self.lost = True
         self._log.warning("fleet.lease_lost", error=why)
+        raise LeaseLost(NO_LONGER, "")
 
 
 class LeasedRecord:
@@ -140,16 +141,23 @@ class LeasedRecord:
     What is about to be created waits for a heartbeat. What was seen and what settled goes with the
     next one, or gathers for a second: a server has a write to do for each.
 
+    That a wait was cancelled with the worker is no outcome: whoever goes on with the shard waits
+    again. It is not kept.
+
     Args:
         account: What was known of the shard.
         kept: What was kept of it.
         lease: The lease.
+
+    Attributes:
+        left: Whether such a thing happened.
     """
 
     pause = 1.0
 
     def __init__(self, account: Account, kept: Kept, lease: Lease) -> None:
         self.account = account
+        self.left = False
         self._kept = kept
         self._lease = lease
 
@@ -160,8 +168,16 @@ class LeasedRecord:
             LeaseLost: The shard is somebody else's.
         """
         for event in events:
-            self._kept.take(event)
+            if _is_left(event):
+                self.left = True
+            else:
+                self._kept.take(event)
         await self._lease.renew()
 
     async def close(self) -> None:
         """There is nothing to let go of: whoever opened the lease leaves it."""
+
+
+def _is_left(event: LaunchEvent) -> bool:
+    """Return whether a wait was cancelled, and not the launch: its poller was closed."""
+    return isinstance(event, Settled) and event.cause == Verdict.CANCELLED.name

@@ -170,9 +170,17 @@ def packed_policy(policy: LaunchPolicy) -> dict[str, Any]:
 
 
 def unpacked_policy(packed: Mapping[str, Any], **others: Any) -> LaunchPolicy:
-    """Return the policy, with what the worker and the moment say of it."""
-    known = {each.name for each in fields(LaunchPolicy)}
-    return LaunchPolicy(**{name: packed[name] for name in packed if name in known} | others)
+    """Return the policy, with what the worker and the moment say of it.
+
+    Raises:
+        ConfigurationError: It says what this greenroom does not know.
+    """
+    if unknown := packed.keys() - {each.name for each in fields(LaunchPolicy)}:
+        raise ConfigurationError(
+            f"the fleet's policy says {', '.join(sorted(unknown))}, which this greenroom does not "
+            "know: upgrade the workers before those who launch"
+        )
+    return LaunchPolicy(**dict(packed) | others)
 
 
 def packed(value: object) -> str:

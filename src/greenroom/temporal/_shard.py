@@ -18,8 +18,9 @@ import anyio
 from greenroom._errors import ConfigurationError, SourceError
 from greenroom._launch import _events as events
 from greenroom._launch._account import Account
-from greenroom._launch._acting import act
+from greenroom._launch._acting import Hands
 from greenroom._launch._asking import Asker
+from greenroom._launch._clock import Deadline
 from greenroom._launch._launch import Launch
 from greenroom._launch._lines import Deletion
 from greenroom._launch._provider import Provider, place_of
@@ -28,14 +29,13 @@ from greenroom._launch_kind import launch_kind
 from greenroom._specs import stored_specs
 from greenroom._states import Verdict
 from greenroom.temporal._kept import Kept, Reads
-from greenroom.temporal._lease import LeasedRecord
+from greenroom.temporal._lease import NO_LONGER, LeasedRecord, LeaseLost
 from greenroom.temporal._orders import ShardOrder, ShardResult, unpacked, unpacked_policy
 
 if TYPE_CHECKING:
     from greenroom._launch._lines import Attempt, Line
     from greenroom._limiter import Limiter
     from greenroom._poller import Poller
-    from greenroom._results import WaitResult
     from greenroom.temporal._lease import Lease
 
 
@@ -43,6 +43,10 @@ RECORD = "RECORD"
 """The cause of those that were not created since the record of their shard was full."""
 
 FULL = "so many sessions of this shard had failed that its record is full"
+
+
+IN_FLIGHT = 10
+"""Calls of one shard at the same time that delete, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +80,8 @@ class Shard:
 
     Raises:
         ValueError: What was kept cannot be read.
-        ConfigurationError: Its sessions are in another place than the worker.
+        ConfigurationError: Its sessions are in another place than the worker, or its policy says
+            what this worker does not know.
     """
 
     def __init__(self, order: ShardOrder, desk: Desk, kept: str | None) -> None:
@@ -85,6 +90,7 @@ class Shard:
         self._order = order
         self._desk = desk
         self._kept = Kept.unpacked(kept)
+        unpacked_policy(order.plan.policy)  # before anything is done by half of it
         place = place_of(desk.studio)
         if self._kept.place not in (None, place):
             raise ConfigurationError(
@@ -131,13 +137,14 @@ class Shard:
         """
         order, desk = self._order, self._desk
         left = None if order.deadline is None else max(0.0, order.deadline - _now().timestamp())
+        record = LeasedRecord(self._account, self._kept, lease)
         launch = Launch(
             desk.studio,
             poller=desk.poller,
             checks=desk.checks,
             creates=desk.creates,
             policy=unpacked_policy(order.plan.policy, **{**desk.policy, "timeout": left}),
-            journal=LeasedRecord(self._account, self._kept, lease),
+            journal=record,
         )
         async with launch:
             self._launch = launch
@@ -146,6 +153,8 @@ class Shard:
             await launch.finished()
         if launch.unrecorded is not None:
             raise launch.unrecorded
+        if record.left:
+            raise LeaseLost(NO_LONGER, "")
         return self._result()
 
     async def end(self, lease: Lease, *, ready_too: bool) -> ShardResult:
@@ -158,41 +167,46 @@ class Shard:
         Raises:
             LeaseLost: It is somebody else's shard by now.
         """
-        desk, policy = self._desk, self._order.plan.policy
         await self._find_out()
         owners = dict(self._to_delete(ready_too=ready_too))
-
-        def deleted(result: WaitResult) -> None:
-            key, gone = owners[result.id], result.verdict is Verdict.SUCCESS
-            if gone:
-                self._take(events.Deleted(at=_now(), key=key, id=result.id))
-            else:
-                message = result.explanation or result.verdict.value
-                self._take(events.DeleteFailed(at=_now(), key=key, id=result.id, message=message))
-
         for session_id, key in owners.items():
             self._take(events.DeleteIntended(at=_now(), key=key, id=session_id))
         if owners:
             await lease.renew()
-            await act(
-                desk.studio,
-                "delete",
-                owners,
-                timeout=policy["delete_timeout"],
-                poller=desk.poller,
-                changes=desk.creates,
-                tell=deleted,
-            )
-            self._changes_before += len(owners)
+            async with anyio.create_task_group() as tasks:
+                asker = self._asker()
+                for session_id, key in owners.items():
+                    tasks.start_soon(self._delete, asker, key, session_id)
+            self._changes_before += asker.calls
             self._kept.changes = self._changes_before
         for line in self._account.lines.values():
             self._settle_ended(line)
         return self._result()
 
+    def _asker(self) -> Asker:
+        return Asker(self._desk.creates, IN_FLIGHT, self._desk.studio.launches.remedies)
+
+    async def _delete(self, asker: Asker, key: str, session_id: str) -> None:
+        """Delete a session, and wait until it is gone; how long that may take counts from then on.
+
+        Raises:
+            LeaseLost: The worker's poller was closed.
+        """
+        desk, longest = self._desk, self._order.plan.policy["delete_timeout"]
+        hands = Hands(desk.studio, desk.poller, asker, StopSign(), Deadline(), patience=longest)
+        result = await hands.carry_out("delete", session_id)
+        if result.verdict is Verdict.CANCELLED:
+            raise LeaseLost(NO_LONGER, "")
+        if result.verdict is Verdict.SUCCESS:
+            self._take(events.Deleted(at=_now(), key=key, id=session_id))
+        else:
+            message = result.explanation or result.verdict.value
+            self._take(events.DeleteFailed(at=_now(), key=key, id=session_id, message=message))
+
     async def _find_out(self) -> None:
         """Ask again for what may have been made without anybody knowing: it is to be deleted."""
         desk, remedies = self._desk, self._desk.studio.launches.remedies
-        asker = Asker(desk.creates, 10, remedies)
+        asker = self._asker()
         unanswered: dict[str, list[Line]] = {}
         for line in self._account.lines.values():
             if line.attempts and line.attempts[-1].unanswered and not line.attempts[-1].deferral:
@@ -252,7 +266,8 @@ class Shard:
         last: Attempt | None = line.attempts[-1] if line.attempts else None
         was_ready = line.settled is not None and line.settled.verdict is Verdict.SUCCESS
         taken = last is not None and last.deletion is Deletion.DONE
-        if line.settled is None or (was_ready and taken):
+        cut_short = line.settled is not None and line.settled.cause == events.INTERRUPTED
+        if line.settled is None or ((was_ready or cut_short) and taken):
             message = "deleted: the fleet was cancelled" if taken else "the fleet was cancelled"
             self._take(
                 events.Settled(
@@ -260,7 +275,7 @@ class Shard:
                     key=line.spec.key,
                     verdict=Verdict.CANCELLED,
                     id=line.session_id,
-                    state=last.state if last else None,
+                    state=self._state_of(last, taken=taken),
                     reason=None,
                     message=message,
                     elapsed=line.settled.elapsed if line.settled else 0.0,
@@ -268,6 +283,11 @@ class Shard:
                     cause=events.INTERRUPTED,
                 )
             )
+
+    def _state_of(self, last: Attempt | None, *, taken: bool) -> str | None:
+        if taken:
+            return self._desk.studio.launches.table.gone
+        return last.state if last else None
 
     def _take(self, event: events.LaunchEvent) -> None:
         self._account.take(event)

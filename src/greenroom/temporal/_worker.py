@@ -1,8 +1,10 @@
 """A worker: one process that brings up shards, of whichever fleets, on one poller and one budget.
 
-Temporal cancels an activity for four reasons, and only two of them are about the shard. Where the
-fleet was cancelled the shard is asked to come to its end, and its calls are seen through. Where
-this worker shuts down, or the shard was given up, it is left at once, and somebody else goes on.
+Temporal's library cancels an activity for several reasons. Where the fleet was cancelled the shard
+is asked to come to its end, and its calls are seen through. Where this worker shuts down it is left
+at once, and somebody else goes on. And where the library has heard no heartbeat of its own it gives
+the activity up by itself, and reports nothing of it any more. It hears none (`_lease`): so the
+shard goes on, and what comes of it is told to the server directly.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 import anyio
 from temporalio import activity
 from temporalio.client import Client
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
@@ -48,9 +50,6 @@ TASK_QUEUE = "greenroom"
 
 ELSEWHERE = 10.0
 """Seconds after which a shard that a worker cannot bring up is offered again."""
-
-AT_ONCE = timedelta(milliseconds=1)
-"""How long the library may hold back a heartbeat: it must not overtake one that is newer."""
 
 SANDBOX = SandboxedWorkflowRunner(
     restrictions=SandboxRestrictions.default.with_passthrough_modules("greenroom")
@@ -218,7 +217,6 @@ class FleetWorker:
                 ],
                 workflow_runner=SANDBOX,
                 max_concurrent_activities=self._max_shards,
-                max_heartbeat_throttle_interval=AT_ONCE,
                 identity=self._desk.name,
             )
             yield self._worker
@@ -264,12 +262,8 @@ class FleetWorker:
     ) -> ShardResult:
         told = _log.logger(fleet=order.fleet_id, shard=order.number)
         told.info("fleet.shard_taken", attempt=activity.info().attempt)
-        lease = Lease(
-            self._client.get_async_activity_handle(task_token=activity.info().task_token),
-            shard.details,
-            order.plan.heartbeat_timeout / 3,
-            shard.stop,
-        )
+        handle = self._client.get_async_activity_handle(task_token=activity.info().task_token)
+        lease = Lease(handle, shard.details, order.plan.heartbeat_timeout / 3, shard.stop)
         scope = anyio.CancelScope()
 
         async def working() -> ShardResult | None:
@@ -277,12 +271,13 @@ class FleetWorker:
             with scope, ungrouped():
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(_keep, lease, scope)
+                    tasks.start_soon(_leave_with_the_worker, lease, scope)
                     result = await work(lease)
                     tasks.cancel_scope.cancel()
             return result
 
         # A task of its own, for the library cancels this one also where the shard is to go on.
-        task = asyncio.create_task(working())
+        task, given_up = asyncio.create_task(working()), False
         while not task.done():
             try:
                 await asyncio.wait({task})
@@ -290,24 +285,45 @@ class FleetWorker:
                 why = activity.cancellation_details()
                 if why is not None and why.cancel_requested:
                     shard.stop()
+                elif why is not None and why.timed_out:
+                    given_up = True  # it does not see our heartbeats; the server does
                 else:
                     lease.leave()
                     scope.cancel()
         try:
-            result = task.result()
-        except LeaseLost:
-            result = None
-        except GreenroomError as error:
-            told.warning("fleet.shard_left", error=str(error))
-            raise _elsewhere(str(error), shard.details()) from error
-        if result is None:
-            told.info("fleet.shard_left")
-            # A cancelled fleet offers it to nobody else, and forgets what heartbeats told.
-            raise ApplicationError(
-                "this worker no longer has the shard", shard.details(), type="LeaseLost"
-            )
+            result = _result_of(task, shard)
+        except ApplicationError as error:
+            told.info("fleet.shard_left", why=error.message)
+            if given_up:
+                await handle.fail(error)
+            raise
         told.info("fleet.shard_over", **result.counts)
+        if given_up:
+            await handle.complete(result)
         return result
+
+
+def _result_of(task: asyncio.Task[ShardResult | None], shard: Shard) -> ShardResult:
+    """Return what came of a shard.
+
+    Raises:
+        ApplicationError: It was left, and is offered to others. The error carries the record, for a
+            cancelled fleet offers it to nobody else, and forgets what heartbeats told.
+    """
+    try:
+        result = task.result()
+    except LeaseLost:
+        result = None
+    except GreenroomError as error:
+        raise _elsewhere(str(error), shard.details()) from error
+    if result is None:
+        raise ApplicationError(
+            "its worker left",
+            shard.details(),
+            type="LeaseLost",
+            category=ApplicationErrorCategory.BENIGN,
+        )
+    return result
 
 
 class Hearing:
@@ -342,9 +358,19 @@ async def _keep(lease: Lease, scope: anyio.CancelScope) -> None:
         scope.cancel()
 
 
+async def _leave_with_the_worker(lease: Lease, scope: anyio.CancelScope) -> None:
+    await activity.wait_for_worker_shutdown()
+    lease.leave()
+    scope.cancel()
+
+
 def _elsewhere(message: str, *record: str) -> ApplicationError:
     return ApplicationError(
-        message, *record, type="Elsewhere", next_retry_delay=timedelta(seconds=ELSEWHERE)
+        message,
+        *record,
+        type="Elsewhere",
+        next_retry_delay=timedelta(seconds=ELSEWHERE),
+        category=ApplicationErrorCategory.BENIGN,  # it is said in our own log
     )
 
 

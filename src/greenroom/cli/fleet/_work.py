@@ -7,6 +7,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import anyio
 import click
 
 from greenroom._poller import Poller
@@ -19,10 +20,16 @@ from greenroom.cli.launch._run import CREATES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from anyio.abc import TaskGroup
+
     from greenroom.cli._kinds import Address
     from greenroom.cli._options import Pacing
     from greenroom.cli.fleet._server import Server
     from greenroom.cli.launch._providers import LaunchProvider
+    from greenroom.temporal import FleetWorker
+
+
+LEAVING = "leaving: shards that are under way are handed back; another signal leaves at once"
 
 
 async def work(
@@ -44,8 +51,14 @@ async def work(
 
     limiter = pacing.limiter()
     creates = pacing.limiter_of(create_rate, max(1, round(create_rate)), CREATES)
-    with _events_on_stderr(), interruptible() as scope:
-        client = await server.reached()
+    leaving = anyio.Event()
+    with _events_on_stderr(), interruptible(leaving.set) as scope:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_cancel_when, leaving, tasks)
+            client = await server.reached()
+            tasks.cancel_scope.cancel()
+        if leaving.is_set():
+            return INTERRUPTED
         async with held(limiter), held(creates), provider.connect(address) as studio:
             schedule = pacing.schedule(studio.max_batch, getattr(studio, "price", None))
             async with Poller(studio, limiter=limiter, schedule=schedule) as poller:
@@ -61,8 +74,23 @@ async def work(
                 where = f"{provider.name}{provider.place(address)}"
                 said = f"at work on the task queue {server.task_queue}, for {where}"
                 click.echo(f"greenroom: {printable(said)}", err=True)
-                await worker.run()
-    return INTERRUPTED if scope.cancel_called else OK
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(_shut_down_when, leaving, worker)
+                    await worker.run()
+                    tasks.cancel_scope.cancel()
+    return INTERRUPTED if leaving.is_set() or scope.cancel_called else OK
+
+
+async def _cancel_when(leaving: anyio.Event, tasks: TaskGroup) -> None:
+    await leaving.wait()
+    tasks.cancel_scope.cancel()
+
+
+async def _shut_down_when(leaving: anyio.Event, worker: FleetWorker) -> None:
+    """Hand back shards while their poller is still there, and not by taking it away."""
+    await leaving.wait()
+    click.echo(f"greenroom: {LEAVING}", err=True)
+    await worker.shutdown()
 
 
 @contextmanager
