@@ -7,12 +7,13 @@ what was deleted; and of what was seen of a session, the latest.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from greenroom._launch import _events as events
 from greenroom._launch._rows import ODD, Row, as_row, from_row
-from greenroom.temporal._orders import packed, unpacked
+from greenroom.temporal._orders import compressed, unpacked
 
 if TYPE_CHECKING:
     from greenroom._launch._events import LaunchEvent
@@ -65,7 +66,7 @@ class Kept:
         self.changes = 0
         self.reads: dict[str, Reads] = {}
         self.place: str | None = None
-        self._rows: dict[tuple[object, ...], Row] = {}
+        self._rows: dict[tuple[object, ...], str] = {}  # as JSON: each is packed many times
         self._count = 0
 
     @classmethod
@@ -105,17 +106,17 @@ class Kept:
                 self._rows[(self._next(),)] = self._rows.pop(("latest of", event.id))
                 slot = (self._next(),)
         self._rows.pop(slot, None)
-        self._rows[slot] = as_row(event)
+        self._rows[slot] = json.dumps(as_row(event))
 
     def events(self) -> Sequence[LaunchEvent]:
         """Return what is kept, in its order."""
-        return [from_row(row) for row in self._rows.values()]
+        return [from_row(Row(*json.loads(row))) for row in self._rows.values()]
 
     def packed(self) -> str:
         """Return it as a text."""
-        rows = [tuple(row) for row in self._rows.values()]
         others = {"changes": self.changes, "reads": self.reads, "place": self.place}
-        return packed({"rows": rows, **others})
+        rows = ",".join(self._rows.values())
+        return compressed(f'{{"rows":[{rows}],{json.dumps(others)[1:]}')
 
     def _next(self) -> int:
         self._count += 1

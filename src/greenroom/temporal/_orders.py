@@ -185,7 +185,11 @@ def unpacked_policy(packed: Mapping[str, Any], **others: Any) -> LaunchPolicy:
 
 def packed(value: object) -> str:
     """Return what JSON has, in few bytes."""
-    text = json.dumps(value, separators=(",", ":"))
+    return compressed(json.dumps(value, separators=(",", ":")))
+
+
+def compressed(text: str) -> str:
+    """Return JSON in few bytes, as `packed` does."""
     return base64.b64encode(zlib.compress(text.encode())).decode()
 
 
