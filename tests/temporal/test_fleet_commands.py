@@ -135,7 +135,7 @@ def test_nothing_there_is_said_in_a_line(capsys: pytest.CaptureFixture[str]) -> 
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "no Temporal server answers at 127.0.0.1" in said
-    assert "name it by --address or TEMPORAL_ADDRESS" in said
+    assert ": Connection refused; name it by --address or TEMPORAL_ADDRESS" in said
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -16,7 +18,7 @@ from temporalio.service import RPCStatusCode
 from tests.temporal.test_replay import history, told
 
 from greenroom import ConfigurationError, Unavailable
-from greenroom.cli.fleet import _run
+from greenroom.cli.fleet import _run, _server
 from greenroom.temporal import Fleet
 from greenroom.temporal._history import HistoryReader
 from greenroom.temporal._status import FleetStatus
@@ -98,3 +100,56 @@ async def test_progress_goes_on_where_a_look_was_refused(
         await seen.wait()
         tasks.cancel_scope.cancel()
     assert "finished: 9 of 9 ready" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("raised", [None, Unavailable("away")])
+def test_a_command_is_not_over_before_a_late_thread_was_heard(raised: Exception | None) -> None:
+    heard: list[int] = []
+
+    async def command() -> int:
+        loop = asyncio.get_running_loop()
+        loop.call_later(_server.LETS_GO / 2, heard.append, 1)
+        if raised is not None:
+            raise raised
+        return 7
+
+    with nullcontext() if raised is None else pytest.raises(Unavailable):
+        assert _server.run(command) == 7
+    assert heard
+
+
+@pytest.mark.parametrize(
+    ("said", "essence"),
+    [
+        (
+            "Failed client connect: Server connection error: tonic::transport::Error(Transport, "
+            'ConnectError(ConnectError("tcp connect error", 127.0.0.1:1, Os { code: 111, kind: '
+            'ConnectionRefused, message: "Connection refused" })))',
+            "Connection refused",
+        ),
+        ("Invalid target_host: no port\nbacktrace", "Invalid target_host: no port"),
+    ],
+)
+def test_of_an_error_of_the_library_the_core_is_said(said: str, essence: str) -> None:
+    assert _server._essence(said) == essence
+
+
+@pytest.mark.asyncio
+async def test_a_worker_that_tries_on_says_so_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+
+    async def sleep(_: float) -> None:
+        nonlocal now
+        now += 10.0
+
+    async def connect(_: object) -> str:
+        if now < 100:
+            raise _server.Unreached("nobody there")
+        return "client"
+
+    monkeypatch.setattr(_server, "anyio", SimpleNamespace(sleep=sleep, current_time=lambda: now))
+    monkeypatch.setattr(_server.Server, "connect", connect)
+    assert await _server.Server(None, None, "queue").reached() == "client"
+    assert capsys.readouterr().err == "greenroom: trying on: nobody there\n" * 2

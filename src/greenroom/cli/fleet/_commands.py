@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import anyio
 import click
 
 from greenroom._launch._policy import LaunchPolicy
@@ -13,7 +12,7 @@ from greenroom.cli._help import AsWritten, GroupAsWritten
 from greenroom.cli._kinds import Address, check_address, kind_of
 from greenroom.cli._options import decorated, endpoint_of
 from greenroom.cli.fleet import _run, _work
-from greenroom.cli.fleet._server import Server, reaching_temporal
+from greenroom.cli.fleet._server import Server, reaching_temporal, run
 from greenroom.cli.launch._options import (
     CANARY,
     CREATE_RATE,
@@ -89,7 +88,7 @@ def worker_command(
             max_shards=max_shards,
         )
 
-    return anyio.run(work)
+    return run(work)
 
 
 @click.group("fleet", cls=GroupAsWritten)
@@ -189,7 +188,7 @@ def launch_command(
             as_json=output == "json",
         )
 
-    return anyio.run(launch)
+    return run(launch)
 
 
 @fleet_command.command("status", cls=AsWritten)
@@ -210,7 +209,7 @@ def status_command(fleet_id: str, server: Server, output: str) -> int:
     async def status() -> int:
         return await _run.status(server, fleet_id, as_json=output == "json")
 
-    return anyio.run(status)
+    return run(status)
 
 
 @fleet_command.command("cancel", cls=AsWritten)
@@ -240,4 +239,4 @@ def cancel_command(fleet_id: str, server: Server, sessions: Sessions, output: st
     async def cancel() -> int:
         return await _run.cancel(server, fleet_id, sessions, as_json=output == "json")
 
-    return anyio.run(cancel)
+    return run(cancel)

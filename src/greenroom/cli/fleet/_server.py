@@ -6,7 +6,8 @@ variables and the profile in its configuration file. So keys and certificates ar
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,12 @@ USUAL_ADDRESS = "localhost:7233"
 
 AGAIN = Backoff(initial=0.5, factor=2.0, ceiling=10.0, floor=0.2)
 """Seconds between two tries of a worker to reach it."""
+
+STILL = 60.0
+"""Seconds after which a worker says again that it cannot reach it."""
+
+LETS_GO = 0.1
+"""Seconds that Temporal's library is given to let go of the interpreter."""
 
 
 class Unreached(ConfigurationError):
@@ -52,14 +59,15 @@ class Server:
         Raises:
             ConfigurationError: The configuration cannot be read.
         """
-        tries = 0
+        tries, told = 0, -STILL
         while True:
             try:
                 return await self.connect()
             except Unreached as error:
-                tries += 1
-                if tries == 1:
+                tries, now = tries + 1, anyio.current_time()
+                if now - told >= STILL:
                     click.echo(f"greenroom: trying on: {printable(str(error))}", err=True)
+                    told = now
                 await anyio.sleep(AGAIN.delay(tries))
 
     async def connect(self) -> Client:
@@ -81,11 +89,34 @@ class Server:
         try:
             return await Client.connect(**config)
         except (RuntimeError, ValueError) as error:
-            said = str(error).partition("\n")[0]
             raise Unreached(
-                f"no Temporal server answers at {config['target_host']}: {said}; name it by "
-                "--address or TEMPORAL_ADDRESS"
+                f"no Temporal server answers at {config['target_host']}: {_essence(str(error))}; "
+                "name it by --address or TEMPORAL_ADDRESS"
             ) from error
+
+
+def _essence(said: str) -> str:
+    """Return what is at the core of an error of Temporal's library: what Rust quotes last."""
+    quoted = re.findall(r'"((?:[^"\\]|\\.)+)"', said) if "Error(" in said else []
+    return str(quoted[-1]) if quoted else said.partition("\n")[0]
+
+
+def run(command: Callable[[], Awaitable[int]]) -> int:
+    """Run what a command does on an event loop, and return its exit status.
+
+    Temporal's library answers from threads of its own, which still hold on to the interpreter for
+    a moment after the answer is here. An interpreter that ends in that moment aborts ("Fatal Python
+    error: PyGILState_Release"), and there is nothing to join: so the loop idles before it is over.
+    """
+
+    async def to_its_end() -> int:
+        try:
+            return await command()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(LETS_GO)
+
+    return anyio.run(to_its_end)
 
 
 def reaching_temporal(function: Callable[..., int]) -> Callable[..., int]:
