@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.api.enums.v1 import PendingActivityState, TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from greenroom import _arguments, _log
-from greenroom._errors import ConfigurationError, SpecError, Unavailable
+from greenroom._errors import (
+    AccessDenied,
+    ConfigurationError,
+    InvalidRequest,
+    SpecError,
+    Unavailable,
+)
 from greenroom._launch._policy import LaunchPolicy
 from greenroom._launch_kind import LaunchKind, launch_kind
 from greenroom._schedule import Backoff
 from greenroom._specs import SpecLike, WorkstationSpec, check_specs
 from greenroom.temporal._answers import answered
-from greenroom.temporal._history import HistoryReader, pending_records, shard_of
+from greenroom.temporal._history import HistoryReader, pending_records, reason_of, shard_of
 from greenroom.temporal._orders import (
     CANCEL,
+    END,
     SESSIONS,
     WORKFLOW,
     FleetProgress,
@@ -48,6 +58,11 @@ LARGEST_SHARD = 500
 
 AGAIN = Backoff(initial=0.5, factor=2.0, ceiling=10.0, floor=0.2)
 """Seconds between two tries to hear of a fleet."""
+
+_WITH_WORKERS = (
+    PendingActivityState.PENDING_ACTIVITY_STATE_STARTED,
+    PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED,
+)
 
 MEMO = "greenroom"
 """The name under which a fleet's workflow remembers what it is of."""
@@ -160,6 +175,9 @@ class Fleet:
         description = await self._described()
         told = await self._history()
         await self._take_pending(told, description)
+        if told.ended_at is None:
+            with suppress(AccessDenied, InvalidRequest):  # one may look at fleets alone
+                told.workers = await self._workers(told.task_queue)
         return status_of(told)
 
     async def result(self) -> LaunchReport:
@@ -201,8 +219,9 @@ class Fleet:
         if sessions not in SESSIONS:
             raise ConfigurationError(f"{sessions=} must be one of {', '.join(map(repr, SESSIONS))}")
         over = ConfigurationError(
-            f"the fleet {self.id!r} is over: there is nothing to cancel; its sessions can be "
-            "deleted by their ids"
+            f"the fleet {self.id!r} is over: there is nothing to cancel; `greenroom fleet status "
+            f"{shlex.quote(self.id)} --output json` lists the ids of its sessions, and `greenroom "
+            "delete KIND --ids-from FILE` deletes them"
         )
         if (await self._described()).close_time is not None:
             raise over
@@ -251,16 +270,38 @@ class Fleet:
                 told.records[shard_of(pending.activity_id)] = records[pending.activity_id]
             if pending.activity_id not in told.open:
                 continue  # it ended between the two questions
-            number = shard_of(pending.activity_id)
+            number, started = shard_of(pending.activity_id), pending.state in _WITH_WORKERS
             if told.ended_at is not None:
                 continue
-            if pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED:
+            if pending.activity_type.name == END:
+                told.deleting.add(number)
+            elif started:
                 told.running.add(number)
-            if pending.HasField("last_failure"):
-                failure = pending.last_failure
-                if failure.HasField("server_failure_info"):  # it was too long for the server
-                    failure = failure.cause
-                told.trouble[number] = failure.message
+            if started or not (why := reason_of(pending.last_failure)):
+                told.trouble.pop(number, None)
+            else:
+                told.trouble[number] = why
+
+    async def _workers(self, task_queue: str) -> int:
+        """Return how many workers poll a task queue.
+
+        One that has all the shards it may have asks for no more, but still for workflows.
+        """
+        workers: set[str] = set()
+        for polled in (
+            TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+            TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        ):
+            with answered(self.id):
+                described = await self._client.workflow_service.describe_task_queue(
+                    DescribeTaskQueueRequest(
+                        namespace=self._client.namespace,
+                        task_queue=TaskQueue(name=task_queue),
+                        task_queue_type=polled,
+                    )
+                )
+            workers |= {poller.identity for poller in described.pollers}
+        return len(workers)
 
 
 def _kind_of(specs: Iterable[SpecLike], kind: str | None) -> tuple[list[SpecLike], LaunchKind]:

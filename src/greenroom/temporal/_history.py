@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import EventType, TimeoutType
 
 from greenroom._errors import ConfigurationError
 from greenroom.temporal._orders import (
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from temporalio.api.common.v1 import Payload, Payloads
+    from temporalio.api.failure.v1 import Failure
     from temporalio.api.history.v1 import HistoryEvent
     from temporalio.client import WorkflowExecutionDescription
     from temporalio.converter import DataConverter
@@ -49,6 +50,22 @@ async def pending_records(
 def shard_of(activity_id: str) -> int:
     """Return the number of the shard that an activity is about: `launch-7`, `end-7-delete`."""
     return int(activity_id.split("-")[1])
+
+
+_LEFT = ("CancelledError", "LeaseLost")
+"""What a worker answers, by type, that hands a shard back: for itself, and not for the shard."""
+
+
+def reason_of(failure: Failure) -> str:
+    """Return why a shard was given back, from what its attempt failed with; it may be empty."""
+    while failure.HasField("cause"):
+        failure = failure.cause  # a server that found it too long keeps it there
+    late = failure.timeout_failure_info.timeout_type
+    if late == TimeoutType.TIMEOUT_TYPE_HEARTBEAT:
+        return f"the worker was not heard of ({failure.message})"
+    if failure.application_failure_info.type in _LEFT or failure.HasField("canceled_failure_info"):
+        return "the worker left"
+    return failure.message
 
 
 class HistoryReader:
@@ -91,7 +108,13 @@ class HistoryReader:
                         f"{self._id!r} is a workflow {began.workflow_type.name!r}, and no fleet"
                     )
                 plan, specs = await self._converter.decode(began.input.payloads, [Plan, list[str]])
-                self._told = Told(id=self._id, plan=plan, specs=specs, began_at=at)
+                self._told = Told(
+                    id=self._id,
+                    plan=plan,
+                    specs=specs,
+                    task_queue=began.task_queue.name,
+                    began_at=at,
+                )
             case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
                 scheduled = event.activity_task_scheduled_event_attributes
                 self._activities[event.event_id] = scheduled.activity_id
@@ -105,15 +128,12 @@ class HistoryReader:
             case EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
                 failed = event.activity_task_failed_event_attributes
                 number = self._ended(failed.scheduled_event_id)
-                self.told.trouble[number] = failed.failure.message
+                self._gave_back(number, failed.failure)
                 await self._recorded(number, failed.failure.application_failure_info.details)
             case EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
                 late = event.activity_task_timed_out_event_attributes
-                number, cause = self._ended(late.scheduled_event_id), late.failure
-                self.told.trouble[number] = cause.message
-                while cause.HasField("cause"):
-                    cause = cause.cause
-                    self.told.trouble[number] = cause.message
+                number = self._ended(late.scheduled_event_id)
+                self._gave_back(number, late.failure)
                 await self._recorded(
                     number, late.failure.timeout_failure_info.last_heartbeat_details
                 )
@@ -151,6 +171,10 @@ class HistoryReader:
         number = shard_of(activity_id)
         self.told.settled.add(number)
         return number
+
+    def _gave_back(self, number: int, failure: Failure) -> None:
+        if why := reason_of(failure):
+            self.told.trouble[number] = why
 
     async def _recorded(self, number: int, details: Payloads) -> None:
         if details.payloads:

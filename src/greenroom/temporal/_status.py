@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from greenroom._launch import _events as events
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 LOST = "LOST"
 """The cause of those whose shard came to no end."""
 
+LOST_ADVICE = "Start workers for its task queue, and launch what is missing as another fleet."
+
 NEVER = "the fleet was cancelled before it was created"
 
 
@@ -40,8 +42,13 @@ class FleetStatus:
         cancelled: What was to become of the sessions, where it was cancelled; else None.
         shards: How many shards it has.
         settled: Those of them that are over.
-        running: Those that a worker has at the moment.
-        trouble: Why shards were given back, by number: the latest of each that is not over.
+        running: Those that a worker brings up at the moment.
+        deleting: Those whose sessions are being deleted, or wait to be.
+        trouble: Why shards were given back, by number: the latest of each that no worker has again.
+        task_queue: The task queue of its workers.
+        workers: How many workers poll it, as far as the server knows: it forgets one some minutes
+            after it is gone. None where the fleet is over, or the server does not say.
+        deadline: When its shards have to be ready (aware); None for whenever.
     """
 
     id: str
@@ -51,7 +58,11 @@ class FleetStatus:
     shards: int
     settled: int
     running: int
+    deleting: int
     trouble: Mapping[int, str]
+    task_queue: str
+    workers: int | None
+    deadline: datetime | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,19 +73,23 @@ class Told:
         id: The fleet.
         plan: The fleet but for its specs.
         specs: The shards' workstations, packed.
+        task_queue: The task queue of its workers.
         began_at: When it began.
         ended_at: When it came to its end; None if it has not.
         cancelled: What was to become of the sessions; None where it was not cancelled.
         records: What is known of each shard, packed, by number.
         open: The activities that are not over, by their ids.
         settled: The shards that are over.
-        running: The shards that a worker has.
+        running: The shards that a worker brings up.
+        deleting: The shards whose sessions are being deleted, or wait to be.
         trouble: Why shards were given back, by number.
+        workers: How many workers poll the task queue; None where that is not known.
     """
 
     id: str
     plan: Plan
     specs: list[str]
+    task_queue: str
     began_at: datetime
     ended_at: datetime | None = None
     cancelled: str | None = None
@@ -82,11 +97,14 @@ class Told:
     open: set[str] = field(default_factory=set)
     settled: set[int] = field(default_factory=set)
     running: set[int] = field(default_factory=set)
+    deleting: set[int] = field(default_factory=set)
     trouble: dict[int, str] = field(default_factory=dict)
+    workers: int | None = None
 
 
 def status_of(told: Told) -> FleetStatus:
     """Return how the fleet stands."""
+    timeout = told.plan.timeout
     return FleetStatus(
         id=told.id,
         report=_report(told),
@@ -95,7 +113,11 @@ def status_of(told: Told) -> FleetStatus:
         shards=len(told.specs),
         settled=len(told.settled),
         running=len(told.running),
+        deleting=len(told.deleting),
         trouble=dict(sorted(told.trouble.items())),
+        task_queue=told.task_queue,
+        workers=told.workers,
+        deadline=None if timeout is None else told.began_at + timedelta(seconds=timeout),
     )
 
 
@@ -157,5 +179,5 @@ def _never_settled(account: Account, key: str, told: Told, shard: int) -> events
         elapsed=0.0,
         reads=0,
         cause=events.INTERRUPTED if cancelled else LOST,
-        advice=None if cancelled else "Start workers for the fleet's task queue, and launch again.",
+        advice=None if cancelled else LOST_ADVICE,
     )
