@@ -63,8 +63,9 @@ def test_a_fleet_from_its_launch_to_its_status(
     assert "greenroom fleet status monday" in begun.stderr
 
     waiting = greenroom(server, simulator, "status", "monday")
-    assert "monday: 0 of 30 ready, 30 on their way (0 of 3 shards over" in waiting.stdout
+    assert "monday: 0 of 30 ready, 30 to begin (0 of 3 shards over" in waiting.stdout
     assert "3 waiting for one)" in waiting.stdout
+    assert "no worker polls the task queue greenroom: greenroom worker" in waiting.stdout
 
     with workers(1, server, simulator, tmp_path, "--create-rate", "50", "--every", "500ms") as (
         worker,
@@ -91,9 +92,13 @@ def test_a_fleet_from_its_launch_to_its_status(
         "id": "monday",
         "over": True,
         "cancelled": None,
+        "deadline": fleet["deadline"],
+        "task_queue": "greenroom",
+        "workers": None,
         "shards": 3,
         "settled": 3,
         "running": 0,
+        "deleting": 0,
         "trouble": {},
     }
     assert summary["success"] == 30
@@ -101,6 +106,7 @@ def test_a_fleet_from_its_launch_to_its_status(
     cancelled = greenroom(server, simulator, "cancel", "monday")
     assert cancelled.returncode == 2
     assert "the fleet 'monday' is over" in cancelled.stderr
+    assert "`greenroom fleet status monday --output json` lists the ids" in cancelled.stderr
 
 
 def test_a_fleet_that_nobody_brings_up_is_cancelled(

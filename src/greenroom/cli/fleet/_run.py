@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING, Any
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import anyio
 import click
 
 from greenroom._errors import Unavailable
-from greenroom._launch._lines import Deletion
 from greenroom._states import Verdict
 from greenroom.cli._interrupt import interruptible
-from greenroom.cli._printing import Summary, print_json, printable, shell_word
-from greenroom.cli._status import FAILED, INTERRUPTED, OK, Tally
-from greenroom.cli.launch._told import JsonLaunch, TextLaunch
+from greenroom.cli._printing import print_json, printable, shell_word, span
+from greenroom.cli._status import FAILED, INTERRUPTED, OK, TIMED_OUT
+from greenroom.cli.fleet import _words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from greenroom._launch._policy import LaunchPolicy
-    from greenroom._launch._report import LaunchReport
     from greenroom._specs import WorkstationSpec
     from greenroom.cli.fleet._server import Server
-    from greenroom.temporal import Fleet, FleetStatus, Sessions
+    from greenroom.temporal import Fleet, Sessions
 
 LOOK = 3.0
 """Seconds from one look at a fleet to the next."""
 
 LINE = 10.0
 """Seconds from one progress line to the next, where nothing changed."""
+
+PATIENCE = 60.0
+"""Seconds past its deadline in which a fleet may say what became of it, while somebody waits."""
 
 
 async def launch(
@@ -61,7 +63,9 @@ async def launch(
     click.echo(f"greenroom: the fleet: greenroom fleet status {shell_word(fleet.id)}", err=True)
     if detach:
         return OK
-    return await _to_the_end(fleet, as_json=as_json)
+    name = shell_word(fleet.id)
+    goes_on = f"it goes on; to end it: greenroom fleet cancel {name}"
+    return await _to_the_end(fleet, as_json=as_json, goes_on=goes_on, patience=PATIENCE)
 
 
 async def status(server: Server, fleet_id: str, *, as_json: bool) -> int:
@@ -69,28 +73,19 @@ async def status(server: Server, fleet_id: str, *, as_json: bool) -> int:
     from greenroom.temporal import get_fleet
 
     found = await get_fleet(await server.connect(), fleet_id).status()
+    told = _words.teller(fleet_id, as_json=as_json)
+    for result in found.report.values():
+        if result.verdict is not Verdict.PENDING:
+            told.outcome(result)
     if as_json:
-        for key, result in found.report.items():
-            if result.verdict is not Verdict.PENDING:
-                JsonLaunch().outcome(result)
-            else:
-                print_json(
-                    {
-                        "event": "pending",
-                        "id": result.id,
-                        "key": key,
-                        "state": result.state,
-                        "reason": result.reason,
-                        "attempts": len(result.attempts),
-                    }
-                )
-        print_json({"event": "fleet", **_members(found)})
-        JsonLaunch().summary(found.report, _summary(found.report))
-        return OK
-    click.echo(_in_words(found))
-    for number, why in found.trouble.items():
-        click.echo(_given_back(number, why))
-    TextLaunch(verbose=False).summary(found.report, _summary(found.report))
+        _words.print_pending(found.report)
+        print_json({"event": "fleet", **_words.members(found)})
+    else:
+        click.echo(_words.in_words(found))
+        for line in (_words.unattended(found), *_words.troubles(found).values()):
+            if line is not None:
+                click.echo(line)
+    told.summary(found.report, _words.summary_of(found.report))
     return OK
 
 
@@ -101,69 +96,64 @@ async def cancel(server: Server, fleet_id: str, sessions: Sessions, *, as_json: 
     fleet = get_fleet(await server.connect(), fleet_id)
     await fleet.cancel(sessions)
     click.echo("greenroom: cancelled; calls that are under way are seen through", err=True)
-    ended = await _to_the_end(fleet, as_json=as_json)
+    goes_on = (
+        f"its cancelling goes on; to look at it: greenroom fleet status {shell_word(fleet.id)}"
+    )
+    ended = await _to_the_end(fleet, as_json=as_json, goes_on=goes_on)
     if ended == INTERRUPTED:
         return ended
-    left = _left(await fleet.status())
+    found = await fleet.status()
+    click.echo(f"greenroom: {_words.became_of_sessions(found)}", err=True)
+    left = _words.left(found)
     for session_id in left:
         said = f"{session_id} was not deleted, and may still be billed"
         click.echo(f"greenroom: {printable(said)}", err=True)
     return FAILED if left else OK
 
 
-def _left(found: FleetStatus) -> list[str]:
-    """Return the sessions that were to be deleted, and are not known to be."""
-    deleting, ready_too = found.cancelled not in (None, "keep"), found.cancelled == "delete"
-    return [
-        attempt.id
-        for result in found.report.values()
-        for attempt in result.attempts
-        if attempt.id is not None
-        and (
-            attempt.deletion is Deletion.FAILED
-            or (
-                deleting
-                and attempt.deletion is not Deletion.DONE
-                and (ready_too or result.verdict is not Verdict.SUCCESS)
-            )
-        )
-    ]
+async def _to_the_end(
+    fleet: Fleet, *, as_json: bool, goes_on: str, patience: float = math.inf
+) -> int:
+    """Wait for a fleet, and tell what became of it; a signal leaves it to itself.
 
-
-async def _to_the_end(fleet: Fleet, *, as_json: bool) -> int:
-    """Wait for a fleet, telling what settles; a signal leaves it to itself."""
-    told = JsonLaunch() if as_json else TextLaunch(verbose=False)
-    tally, outcomes = Tally(), set[str]()
-
-    def tell(report: LaunchReport) -> None:
-        for key, result in report.items():
-            if result.verdict is not Verdict.PENDING and key not in outcomes:
-                outcomes.add(key)
-                tally.count(result)
-                told.outcome(result)
-
+    Args:
+        fleet: The fleet.
+        as_json: Whether to tell it as JSON.
+        goes_on: What is said where it is left to itself.
+        patience: Seconds past its deadline after which it is.
+    """
+    overdue = anyio.CancelScope()
     with interruptible() as scope:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_show, fleet, as_json)
-            report = await fleet.result()
+            tasks.start_soon(_show, fleet, as_json, patience, overdue)
+            with overdue:
+                report = await fleet.result()
             tasks.cancel_scope.cancel()
-        tell(report)
-        told.summary(report, _summary(report))
+        if overdue.cancel_called:
+            late = f"not over {span(patience)} after its deadline"
+            click.echo(f"greenroom: {late}; {goes_on}", err=True)
+            report = (await fleet.status()).report
+        told, summary = _words.teller(fleet.id, as_json=as_json), _words.summary_of(report)
+        for result in report.values():
+            if result.verdict is not Verdict.PENDING:
+                told.outcome(result)
+        if as_json:
+            _words.print_pending(report)
+        told.summary(report, summary)
     if scope.cancel_called:
-        name = shell_word(fleet.id)
-        click.echo(
-            f"greenroom: the fleet goes on; to look at it: greenroom fleet status {name}; "
-            f"to end it: greenroom fleet cancel {name}",
-            err=True,
-        )
+        click.echo(f"greenroom: {goes_on}", err=True)
         return INTERRUPTED
-    return tally.exit_status
+    return summary.tally.exit_status or (TIMED_OUT if overdue.cancel_called else OK)
 
 
-async def _show(fleet: Fleet, quiet: bool) -> None:
-    """Say on standard error how far it is, when that changes, and now and then."""
-    said, since, away, troubles = "", -LINE, False, set[str]()
-    while True:
+async def _show(fleet: Fleet, quiet: bool, patience: float, overdue: anyio.CancelScope) -> None:
+    """Say on standard error how far it is, when that changes, and now and then.
+
+    Cancels `overdue` where it is not over so many seconds after its deadline.
+    """
+    said, since, looks, away, told = "", -LINE, 0, False, set[str]()
+    deadline = math.inf
+    while datetime.now(UTC).timestamp() < deadline + patience:
         try:
             found = await fleet.status()
         except Unavailable as error:
@@ -172,54 +162,19 @@ async def _show(fleet: Fleet, quiet: bool) -> None:
             away = True
             await anyio.sleep(LOOK)
             continue
-        away, line = False, _in_words(found)
-        for number, why in found.trouble.items():
-            if why not in troubles:
-                troubles.add(why)
-                click.echo(f"greenroom: {_given_back(number, why)}", err=True)
+        away, line, looks = False, _words.in_words(found), looks + 1
+        if found.deadline is not None and not found.over:
+            deadline = found.deadline.timestamp()
+        notes = _words.troubles(found)
+        if looks > 1 and (nobody := _words.unattended(found)):  # workers may come with the fleet
+            notes[nobody] = nobody
+        for what, note in notes.items():
+            if what not in told:
+                told.add(what)
+                click.echo(f"greenroom: {note}", err=True)
         now = anyio.current_time()
-        if not quiet and line != said and now - since >= LINE / 2:
+        if not quiet and now - since >= (LINE if line == said else LINE / 2):
             click.echo(f"greenroom: {line}", err=True)
             said, since = line, now
         await anyio.sleep(LOOK)
-
-
-def _in_words(found: FleetStatus) -> str:
-    counts = Counter(result.verdict for result in found.report.values())
-    ready, pending = counts[Verdict.SUCCESS], counts[Verdict.PENDING]
-    others = len(found.report) - ready - pending
-    parts = [f"{ready} of {len(found.report)} ready"]
-    if pending:
-        parts.append(f"{pending} on their way")
-    if others:
-        parts.append(f"{others} not")
-    waiting = found.shards - found.settled - found.running
-    shards = f"{found.settled} of {found.shards} shards over, {found.running} with workers"
-    if waiting and not found.over:
-        shards += f", {waiting} waiting for one"
-    if found.cancelled is not None:
-        shards += f"; cancelled, sessions: {found.cancelled}"
-    return printable(f"{found.id}: {', '.join(parts)} ({shards})")
-
-
-def _given_back(number: int, why: str) -> str:
-    return printable(f"shard {number} was given back: {why}")
-
-
-def _members(found: FleetStatus) -> dict[str, Any]:
-    return {
-        "id": found.id,
-        "over": found.over,
-        "cancelled": found.cancelled,
-        "shards": found.shards,
-        "settled": found.settled,
-        "running": found.running,
-        "trouble": {str(number): why for number, why in found.trouble.items()},
-    }
-
-
-def _summary(report: LaunchReport) -> Summary:
-    tally = Tally()
-    for result in report.values():
-        tally.count(result)
-    return Summary(len(report), tally, report.calls, report.throttled, report.elapsed)
+    overdue.cancel()

@@ -18,12 +18,14 @@ from greenroom.cli._printing import (
 from greenroom.cli._status import ENDINGS, WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from greenroom._launch._events import Changed
     from greenroom._launch._lines import WorkstationResult
     from greenroom._launch._report import LaunchReport
     from greenroom.cli._printing import Summary
+
+_WORDS = {**WORDS, Verdict.SUCCESS: "ready"}
 
 SHOWN = 20
 """Workstations of one cause that are named, as text."""
@@ -70,10 +72,20 @@ class TextLaunch:
 
     Args:
         verbose: Whether every change is told as well, on standard error.
+        listing: The command that lists all workstations.
+        advised: Makes of an advice what it is for what was launched.
     """
 
-    def __init__(self, *, verbose: bool) -> None:
+    def __init__(
+        self,
+        *,
+        verbose: bool,
+        listing: str = "`greenroom report`",
+        advised: Callable[[str], str] = str,
+    ) -> None:
         self._verbose = verbose
+        self._listing = listing
+        self._advised = advised
 
     def change(self, change: Changed) -> None:
         """Print a change, if asked to."""
@@ -86,25 +98,32 @@ class TextLaunch:
     def summary(self, report: LaunchReport, summary: Summary) -> None:
         """Print each cause with its advice and its workstations, the counts, and what it cost."""
         for cause, results in report.by_cause.items():
-            click.echo(printable(f"{len(results)} x {cause}: {report.advice(cause)}"))
-            _print_some(results)
+            advice = self._advised(report.advice(cause))
+            click.echo(printable(f"{len(results)} x {cause}: {advice}"))
+            self._print_some(results)
         made = sum(each.id is not None for result in report.values() for each in result.attempts)
         counts = ", ".join(
             f"{summary.tally.counts[verdict]} {_WORDS[verdict]}"
             for verdict in ENDINGS
             if summary.tally.counts[verdict]
         )
-        click.echo(f"{counts} of {summary.total}; {made} sessions made, {cost(summary)}")
+        click.echo(
+            f"{counts or '0 ready'} of {summary.total}; {made} sessions made, {cost(summary)}"
+        )
+
+    def _print_some(self, results: Sequence[WorkstationResult]) -> None:
+        for result in results[:SHOWN]:
+            click.echo(printable(_line(result)))
+        if len(results) > SHOWN:
+            more = len(results) - SHOWN
+            click.echo(printable(f"  and {more} more; {self._listing} lists all of them"))
 
 
-_WORDS = {**WORDS, Verdict.SUCCESS: "ready"}
-
-
-def _print_some(results: Sequence[WorkstationResult]) -> None:
-    for result in results[:SHOWN]:
-        state = result.state or ("gone" if result.verdict is Verdict.MISSING else "not seen yet")
-        where = f"{result.id} is {state}" if result.id else "no session"
-        said = f"  {result.key}: {result.verdict.value}, {where}"
-        click.echo(printable(f"{said}: {result.message}" if result.message else said))
-    if len(results) > SHOWN:
-        click.echo(f"  and {len(results) - SHOWN} more; `greenroom report` lists all of them")
+def _line(result: WorkstationResult) -> str:
+    state = result.state or ("gone" if result.verdict is Verdict.MISSING else "not seen yet")
+    where = f"{result.id} is {state}" if result.id else "no session"
+    said = f"  {result.key}: {result.verdict.value}, {where}"
+    again = result.verdict is Verdict.CANCELLED and result.id is not None
+    if not result.message or (again and result.message.startswith(f"{result.id} ")):
+        return said  # it was cancelled where it stood, and its message says no more
+    return f"{said}: {result.message}"
