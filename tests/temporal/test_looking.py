@@ -329,8 +329,24 @@ async def test_a_cancelled_fleet_is_told_as_a_fleet(
     out = capsys.readouterr().out
     assert "Launch what is missing as another fleet." in out
     assert "`greenroom fleet status 'a b' --output json` lists all of them" in out
-    for result in report.values():
-        assert result.id is None or out.count(result.id) <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "said"),
+    [
+        ("workflow_cancelled", "{id} is NEW: it is NEW", "{id} is CREATE_IN_PROGRESS"),
+        ("workflow_cancelled", "it was late", "{id} is CREATE_IN_PROGRESS: it was late"),
+        ("cancelled", "it was late", "{id} was deleted: it was late"),
+    ],
+)
+@pytest.mark.asyncio
+async def test_a_line_of_what_was_cancelled_says_once_where_it_stood(
+    name: str, message: str, said: str
+) -> None:
+    report = (await told(name)).report
+    last = next(each for each in report.values() if each.id and each not in report.succeeded)
+    known = replace(last, state="CREATE_IN_PROGRESS", message=message.format(id=last.id))
+    assert _told._line(known) == f"  {last.key}: cancelled, {said.format(id=last.id)}"
 
 
 @pytest.mark.parametrize("cause", OTHER_ADVICE)

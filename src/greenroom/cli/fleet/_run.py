@@ -64,7 +64,10 @@ async def launch(
     if detach:
         return OK
     name = shell_word(fleet.id)
-    goes_on = f"it goes on; to end it: greenroom fleet cancel {name}"
+    goes_on = (
+        f"the fleet goes on; to look at it: greenroom fleet status {name}; "
+        f"to end it: greenroom fleet cancel {name}"
+    )
     return await _to_the_end(fleet, as_json=as_json, goes_on=goes_on, patience=PATIENCE)
 
 

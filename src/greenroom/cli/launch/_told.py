@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
+from greenroom._launch._lines import Deletion
 from greenroom._states import Verdict
 from greenroom.cli._printing import (
     JsonReport,
@@ -122,8 +123,10 @@ class TextLaunch:
 def _line(result: WorkstationResult) -> str:
     state = result.state or ("gone" if result.verdict is Verdict.MISSING else "not seen yet")
     where = f"{result.id} is {state}" if result.id else "no session"
+    cancelled = result.verdict is Verdict.CANCELLED and result.id is not None
+    if cancelled and result.attempts and result.attempts[-1].deletion is Deletion.DONE:
+        where = f"{result.id} was deleted"
     said = f"  {result.key}: {result.verdict.value}, {where}"
-    again = result.verdict is Verdict.CANCELLED and result.id is not None
-    if not result.message or (again and result.message.startswith(f"{result.id} ")):
+    if not result.message or (cancelled and result.message.startswith(f"{result.id} ")):
         return said  # it was cancelled where it stood, and its message says no more
     return f"{said}: {result.message}"
