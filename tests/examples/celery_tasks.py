@@ -1,6 +1,11 @@
 """Celery: one poller in each worker process, shared by all of its task threads.
 
+    export BROKER_URL=redis://broker.example:6379/0 RESULT_BACKEND=redis://broker.example:6379/1
+    export STUDIO_URL=http://127.0.0.1:8080  # greenroom simulator --port 8080
     celery --app celery_tasks worker --pool threads --concurrency 200
+
+BROKER_URL says where the queue of tasks is, RESULT_BACKEND where their results go, and STUDIO_URL
+where the service of the studio answers.
 
 Threads wait at no cost and share the poller's calls. It is opened when the worker starts and closed
 when it ends. With `--pool prefork` the signals are `worker_process_init` and
