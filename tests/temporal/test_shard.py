@@ -126,6 +126,28 @@ def test_who_has_lost_a_shard_creates_nothing_more(run: Run, seed: int) -> None:
     run(main)
 
 
+def test_a_worker_given_a_shard_anew_tells_what_was_seen_of_its_sessions_in_order(run: Run) -> None:
+    failing = {"create": {"median_s": 60, "failures": {"INITIALIZATION_SCRIPT_ERROR": 1.0}}}
+    studio, server, wanted = Studio(seed=1, **failing), Server(), order(5, breaker=99)
+
+    async def main() -> None:
+        async def go_on_unaware(desk: Desk) -> None:
+            with pytest.raises(LeaseLost):
+                await bring_up(server, desk, wanted)
+
+        async with at_desk(studio) as desk, anyio.create_task_group() as tasks:
+            tasks.start_soon(go_on_unaware, desk)
+            await anyio.sleep(20.0)  # the worker slept meanwhile, and its poller knows them all
+            server.kept = (await bring_up(server, desk, wanted)).record
+
+        check(report_of(wanted, server), studio)
+
+    run(main)
+    for result in report_of(wanted, server).values():
+        seen = [change.after for change in result.attempts[-1].changes]
+        assert (result.verdict, result.state, seen[-1]) == (Verdict.FAILURE, *["CREATE_FAILED"] * 2)
+
+
 def test_while_the_server_is_away_nothing_is_created_and_all_goes_on_afterwards(run: Run) -> None:
     studio, server, wanted = Studio(seed=3), Server(), order(60, canary=0)
 

@@ -27,6 +27,8 @@ from greenroom._launch._signs import StopSign
 from greenroom._states import Verdict
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from anyio.abc import TaskGroup
 
     from greenroom._launch._account import Account
@@ -109,6 +111,7 @@ class Site:
     room: Bell = field(default_factory=Bell)
     settling: Bell = field(default_factory=Bell)
     _seen: set[Transition] = field(default_factory=set)
+    _latest: dict[str, datetime] = field(default_factory=dict)
     _gone: set[str] = field(default_factory=set)
     _waits_for_canary: bool = False
     _held: tuple[str, str] | None = None
@@ -141,11 +144,16 @@ class Site:
         self.recorder.record(make(at=self.clock.now(), **members))
 
     def saw(self, change: Transition) -> None:
-        """Record a change of a session of this launch, once."""
-        key = self.keys.get(change.id)
-        if key is None or change in self._seen:
+        """Record a change of a session of this launch, once.
+
+        Nor one from before the latest, with which the history of a wait may begin: where the poller
+        knew the session already, as that of somebody who was given it before.
+        """
+        key, latest = self.keys.get(change.id), self._latest.get(change.id)
+        if key is None or change in self._seen or (latest is not None and change.at < latest):
             return
         self._seen.add(change)
+        self._latest[change.id] = change.at
         self.recorder.record(
             events.Changed(
                 at=change.at,
