@@ -160,7 +160,9 @@ async def killed(seconds: float, server: Server, desk: Desk, wanted: ShardOrder)
 def report_of(wanted: ShardOrder, server: Server) -> LaunchReport:
     """Return the account of a fleet of one shard, as the server's heartbeats tell it."""
     began_at = datetime(2026, 11, 30, tzinfo=UTC)
-    told = Told(id=wanted.fleet_id, plan=wanted.plan, specs=[wanted.specs], began_at=began_at)
+    told = Told(
+        id=wanted.fleet_id, plan=wanted.plan, specs=[wanted.specs], began_at=began_at, task_queue=""
+    )
     if server.kept is not None:
         told.records[0] = server.kept
     return status_of(told).report
