@@ -154,22 +154,23 @@ def test_renewals_go_one_after_the_other_and_each_carries_what_is_known_when_it_
     assert handle.heard[0][0] < handle.heard[1][0]
 
 
+def settled(cause: str) -> events.Settled:
+    return events.Settled(
+        at=datetime(2026, 11, 30, tzinfo=UTC),
+        key=cause,
+        verdict=Verdict.CANCELLED,
+        id=None,
+        state=None,
+        reason=None,
+        message=None,
+        elapsed=1.0,
+        reads=0,
+        cause=cause,
+    )
+
+
 def test_a_wait_that_was_cancelled_with_the_worker_is_no_outcome() -> None:
     handle, kept = Handle(), Kept()
-
-    def settled(cause: str) -> events.Settled:
-        return events.Settled(
-            at=datetime(2026, 11, 30, tzinfo=UTC),
-            key=cause,
-            verdict=Verdict.CANCELLED,
-            id=None,
-            state=None,
-            reason=None,
-            message=None,
-            elapsed=1.0,
-            reads=0,
-            cause=cause,
-        )
 
     async def work() -> None:
         lease = Lease(handle, kept.packed, 5.0, lambda: None)  # type: ignore[arg-type]  # so too
@@ -181,3 +182,21 @@ def test_a_wait_that_was_cancelled_with_the_worker_is_no_outcome() -> None:
 
     as_activity(work)
     assert [event.cause for event in kept.events()] == ["INTERRUPTED"]  # type: ignore[attr-defined]  # all are settled
+
+
+def test_what_was_unheard_and_is_given_again_is_kept_once() -> None:
+    handle, kept = Handle(AWAY), Kept()
+
+    async def work() -> None:
+        lease = Lease(handle, kept.packed, 5.0, lambda: None)  # type: ignore[arg-type]  # so too
+        record = LeasedRecord(Account("fleet", []), kept, lease)
+        group = [settled("first")]
+        lease.leave()
+        with pytest.raises(LeaseLost):
+            await record.append(group)
+        await record.append([*group, settled("second")])
+        await record.append([settled("third")])
+
+    as_activity(work)
+    causes = [event.cause for event in kept.events()]  # type: ignore[attr-defined]  # all are settled
+    assert causes == ["first", "second", "third"]

@@ -160,19 +160,22 @@ class LeasedRecord:
         self.left = False
         self._kept = kept
         self._lease = lease
+        self._unheard = 0
 
     async def append(self, events: Sequence[LaunchEvent]) -> None:
-        """Keep events.
+        """Keep events; those that are given again, for nobody had heard of them, once.
 
         Raises:
-            LeaseLost: The shard is somebody else's.
+            LeaseLost: The shard is somebody else's, or was left.
         """
-        for event in events:
+        for event in events[self._unheard :]:
             if _is_left(event):
                 self.left = True
             else:
                 self._kept.take(event)
+        self._unheard = len(events)
         await self._lease.renew()
+        self._unheard = 0
 
     async def close(self) -> None:
         """There is nothing to let go of: whoever opened the lease leaves it."""
