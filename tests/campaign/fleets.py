@@ -169,6 +169,9 @@ class Round:
             if result.verdict.value == "failure":
                 causes = [change.status_code for change in truth[str(result.id)]]
                 promise(result.cause in causes, f"{key} failed by {result.cause}, truly {causes}")
+        for id_, changes in truth.items():
+            states = [change.state for change in changes]
+            promise("DELETED" not in states or "CREATE_FAILED" in states, f"{id_}: {states}")
         keys = [str(number) for number in range(WORKSTATIONS)]
         return judge(report, truth, keys, deleted=True)
 
