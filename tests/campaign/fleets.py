@@ -59,6 +59,10 @@ AWAY = (0.0, 4.0)
 """Seconds for which the server is away."""
 LEAVES_IN = 20.0
 """Seconds in which a worker that is asked to leave is gone, on a slow machine."""
+LEFT = {INTERRUPTED, -signal.SIGTERM, -signal.SIGABRT}
+"""Exit statuses of workers that were asked to leave. One so early that it had no handler yet dies of
+the signal; and one that has handed everything back may be aborted while Python ends, where a thread
+of Temporal's library still wants to say something."""
 PATIENCE = 150.0
 """Seconds in which a fleet that nobody strikes any more has to be over. After some blows a shard
 waits for half a minute before it is offered again."""
@@ -158,7 +162,7 @@ class Round:
 
     def _judged(self, report: LaunchReport) -> Counter[str]:
         truth = self._simulator.truth()
-        left = {*self.statuses} <= {INTERRUPTED, -signal.SIGTERM}
+        left = {*self.statuses} <= LEFT
         promise(left, f"workers that were asked to leave ended with {dict(self.statuses)}")
         for key, result in report.items():
             promise(
@@ -284,7 +288,8 @@ def main() -> int:
         verdicts += found
         sessions += struck.sessions
         _say(
-            f"seed {seed}: {dict(struck.blows)}, {struck.processes} workers, {dict(found)}, "
+            f"seed {seed}: {dict(struck.blows)}, {struck.processes} workers, those asked to leave "
+            f"ended with {dict(struck.statuses)}; {dict(found)}, "
             f"{struck.sessions} sessions, {time.monotonic() - began:.0f} s"
         )
     _say(
