@@ -60,9 +60,9 @@ AWAY = (0.0, 4.0)
 LEAVES_IN = 20.0
 """Seconds in which a worker that is asked to leave is gone, on a slow machine."""
 LEFT = {INTERRUPTED, -signal.SIGTERM, -signal.SIGABRT}
-"""Exit statuses of workers that were asked to leave. One so early that it had no handler yet dies of
-the signal; and one that has handed everything back may be aborted while Python ends, where a thread
-of Temporal's library still wants to say something."""
+"""Exit statuses of workers that were asked to leave. One so early that it had no handler yet dies
+of the signal; and one that has handed everything back may be aborted while Python ends, where a
+thread of Temporal's library still wants to say something (temporalio/sdk-python, issue 300)."""
 PATIENCE = 150.0
 """Seconds in which a fleet that nobody strikes any more has to be over. After some blows a shard
 waits for half a minute before it is offered again."""
