@@ -57,6 +57,33 @@ def test_what_did_not_succeed_is_deleted_once_and_accounted_for(run, studio, wan
     run(main)
 
 
+def test_where_its_poller_is_taken_away_nothing_is_decided_and_nothing_is_deleted(
+    run, studio, wanted
+):
+    async def main():
+        service, scope, there = studio(seed=1), anyio.CancelScope(), anyio.Event()
+        poller = Poller(service)
+
+        async def hold():
+            with scope:
+                async with poller:
+                    there.set()
+                    await anyio.sleep_forever()
+
+        policy = LaunchPolicy(on_failure="delete", canary=0)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(hold)
+            await there.wait()
+            async with Launch(service, wanted(10), poller=poller, policy=policy) as launch:
+                await anyio.sleep(20)
+                scope.cancel()
+        assert {result.verdict for result in launch.report().values()} == {Verdict.CANCELLED}
+        assert service.counts["delete_session"] == 0
+        assert len(service.sessions()) == 10
+
+    run(main)
+
+
 def test_what_cannot_be_deleted_is_said(run, studio, wanted, balanced):
     async def main():
         service = studio(

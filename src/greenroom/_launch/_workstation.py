@@ -63,7 +63,10 @@ class Workstation:
         except Stopped as stopped:
             ending = self._cut_short(stopped)
         elapsed = self._elapsed()
-        if ending.verdict is not Verdict.SUCCESS and site.policy.on_failure == "delete":
+        # Where somebody closed the poller, nothing was decided about the session: it may be ready.
+        undecided = ending.cause == Verdict.CANCELLED.name
+        unwanted = ending.verdict is not Verdict.SUCCESS and not undecided
+        if unwanted and site.policy.on_failure == "delete":
             last = self._line.attempts[-1] if self._line.attempts else None
             gone = last is None or last.state == site.studio.table.gone
             if last is not None and last.id is not None and last.deletion is None and not gone:

@@ -112,7 +112,8 @@ class Lease:
         if self.lost:
             raise LeaseLost(NO_LONGER, "")
         try:
-            await self._handle.heartbeat(details, rpc_timeout=timedelta(seconds=CALL_TIMEOUT))
+            with anyio.CancelScope(shield=True):  # one that nobody waits for could arrive late
+                await self._handle.heartbeat(details, rpc_timeout=timedelta(seconds=CALL_TIMEOUT))
         except AsyncActivityCancelledError as error:
             if error.details is not None and not error.details.cancel_requested:
                 self._lose(f"it was paused or reset: {error.details}")
