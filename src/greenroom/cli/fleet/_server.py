@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import wraps
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -22,6 +22,7 @@ from greenroom.cli._printing import printable
 
 if TYPE_CHECKING:
     from temporalio.client import Client
+    from temporalio.runtime import Runtime
 
 USUAL_ADDRESS = "localhost:7233"
 
@@ -86,6 +87,7 @@ class Server:
             raise ConfigurationError(f"Temporal's configuration cannot be read: {error}") from error
         config["target_host"] = self.address or config.get("target_host") or USUAL_ADDRESS
         config["namespace"] = self.namespace or config.get("namespace") or "default"
+        config["runtime"] = _quiet()
         try:
             return await Client.connect(**config)
         except (RuntimeError, ValueError) as error:
@@ -93,6 +95,15 @@ class Server:
                 f"no Temporal server answers at {config['target_host']}: {_essence(str(error))}; "
                 "name it by --address or TEMPORAL_ADDRESS"
             ) from error
+
+
+@cache
+def _quiet() -> Runtime:
+    """Return what runs Temporal's library, where it does not comment on an outage: we do."""
+    from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+
+    only_errors = TelemetryFilter(core_level="ERROR", other_level="ERROR")
+    return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(only_errors)))
 
 
 def _essence(said: str) -> str:
