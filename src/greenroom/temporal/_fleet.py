@@ -266,11 +266,12 @@ class Fleet:
         """
         records = await pending_records(description, self._client.data_converter)
         for pending in description.raw_description.pending_activities:
-            if pending.activity_id in told.open and pending.activity_id in records:
-                told.records[shard_of(pending.activity_id)] = records[pending.activity_id]
-            if pending.activity_id not in told.open:
+            name, started = pending.activity_id, pending.state in _WITH_WORKERS
+            if name not in told.open:
                 continue  # it ended between the two questions
-            number, started = shard_of(pending.activity_id), pending.state in _WITH_WORKERS
+            number = shard_of(name)
+            if name in records:
+                told.records[number] = records[name]
             if told.ended_at is not None:
                 continue
             if pending.activity_type.name == END:
